@@ -1,0 +1,46 @@
+# The first commands of a newcomer are `make run` and `make test`; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+
+.PHONY: run test check help clean
+
+run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
+	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
+
+test: $(VENV)/.test  ## install what the tests need, then run them
+	@tests/support/install-programs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.check  ## style, types, and that imports point down only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+clean:  ## away with the virtual environment and all state
+	rm -rf $(VENV) var build
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit("pinggy needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: setup.cfg | $(BIN)/pip
+	@echo "Installing pinggy into $(VENV) (once) ..."
+	@$(INSTALL) --editable '.[embedded]'
+	@mkdir -p var/log
+	@touch $@
+
+$(VENV)/.test: setup.cfg | $(BIN)/pip
+	@$(INSTALL) --editable '.[embedded,test]'
+	@touch $@
+
+$(VENV)/.check: setup.cfg | $(BIN)/pip
+	@$(INSTALL) --editable '.[embedded,test,check]'
+	@touch $@

@@ -1,0 +1,31 @@
+"""
+A self-hosted tunnel service: a program on a laptop gets a public address through nothing but ``ssh``.
+
+The map (imports point down only; ``make check`` holds it)::
+
+    together  cli  testing       core and edge in one process; the operator's command; verified fakes
+    core | edge                  the daemons; they never import each other
+    dns                          the names that we own: the only floor but the daemons that waits
+    wire | http                  pure: what edge and core say; what visitors say
+    tunnel                       pure: what a tunnel is
+    settings                     TOML to frozen values
+
+The words (docs/architecture.rst has the whole glossary):
+
+client
+    runs ``ssh`` and owns the local server.
+visitor
+    opens the public address.
+tunnel
+    one client connection with its forwardings.
+forwarding
+    one public name or port and the local address behind it.
+grant
+    what the core allowed: names, ports, limits, expiry, epochs.
+policy
+    what the client asked to do with visitors.
+zone
+    the DNS zone that we own.
+relay
+    joins one visitor to one stream.
+"""

@@ -1,0 +1,3 @@
+"""
+``pinggy``, the operator's command: it speaks to the core with the operator's key.
+"""

@@ -1,0 +1,45 @@
+"""
+The contract of a zone: where an edge writes the names of its tunnels, fenced by epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRecord:
+    """``name CNAME target``, both absolute without the final dot; *epoch* is that of the name's grant."""
+
+    name: str
+    target: str
+    epoch: int
+
+
+class ZoneError(Exception):
+    """The zone could not be written; the text says which server and why."""
+
+
+class Zone(Protocol):
+    """
+    Writes are fenced: a record of a lower epoch than the one that stands is ignored, and so is its withdrawal.
+    Both are harmless when repeated.
+    """
+
+    def publish(self, records: Sequence[NameRecord]) -> Deferred[None]:
+        """When this fires, the authoritative servers have taken the records. Fails with `ZoneError`."""
+        ...
+
+    def withdraw(self, records: Sequence[NameRecord]) -> Deferred[None]:
+        """Take away *records*, each where its epoch is the one that stands. Fails with `ZoneError`."""
+        ...
+
+
+class Probe(Protocol):
+    def confirm(self, record: NameRecord) -> Deferred[None]:
+        """Fires when the authoritative servers answer with *record*; fails with `ZoneError` where they do not."""
+        ...

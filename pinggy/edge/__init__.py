@@ -1,0 +1,14 @@
+"""
+The edge: clients come in by ``ssh/``, visitors by ``visitor/``, and `relay` joins one visitor to one stream.
+
+stream
+    what a way in offers for one visitor: a small Protocol; an ssh channel is one kind of it.
+client
+    what a tunnel needs of its client, whatever way it came.
+opening
+    THE chain: authorize -> publish -> probe -> live, and its undoing.
+tunnels
+    the live ones, by name and by port.
+core_client
+    how an edge speaks to the core.
+"""

@@ -1,0 +1,39 @@
+"""
+The seam between tunnels and ways in: what a tunnel needs of its client, whatever way it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from pinggy.edge.stream import Stream
+from pinggy.tunnel.grant import Forwarding
+from pinggy.tunnel.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Somebody's address as the socket says it: *host* is an IPv4 or IPv6 address in text."""
+
+    host: str
+    port: int
+
+
+class Client(Protocol):
+    @property
+    def peer(self) -> Peer: ...
+
+    def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
+        """A new stream to the local server behind *forwarding*. Fails with `StreamRefused`."""
+        ...
+
+    def probe(self) -> Deferred[None]:
+        """Fires when the client has answered a ping; the caller sets the bound and cancels."""
+        ...
+
+    def leave(self, reason: Refusal) -> None:
+        """The tunnel is over: tell the client why, and close the connection."""
+        ...

@@ -1,0 +1,41 @@
+"""
+How an edge speaks to the core: one method a message.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from pinggy.tunnel.grant import Identity
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    Credential,
+    Done,
+    Live,
+    Register,
+    Registered,
+    Release,
+    Renew,
+    Renewed,
+)
+
+
+class CoreClient(Protocol):
+    """
+    Each Deferred fails with a `Refusal` and nothing else: the core's own, or `CoreAway` where it does not answer.
+    """
+
+    def register(self, message: Register) -> Deferred[Registered]: ...
+
+    def identify(self, credential: Credential) -> Deferred[Identity]: ...
+
+    def authorize(self, message: Authorize) -> Deferred[Authorized]: ...
+
+    def live(self, message: Live) -> Deferred[Done]: ...
+
+    def renew(self, message: Renew) -> Deferred[Renewed]: ...
+
+    def release(self, message: Release) -> Deferred[Done]: ...

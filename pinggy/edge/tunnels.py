@@ -1,0 +1,122 @@
+"""
+The live tunnels of this edge, by name and by port: where a visitor's host name becomes a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from pinggy.edge.client import Client, Peer
+from pinggy.edge.stream import Stream, StreamRefused
+from pinggy.tunnel.grant import Forwarding, Identity, Limits
+from pinggy.tunnel.life import Life, State
+from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.refusals import Refusal
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a tunnel has carried since it began: bytes to the client, bytes from it, visitors; and those open now."""
+
+    received: int = 0
+    sent: int = 0
+    visitors: int = 0
+    open: int = 0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LiveTunnel:
+    """
+    A tunnel whose core has granted it something. Visitors call `policy` and then `open_stream`.
+
+    Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it.
+    """
+
+    id: str
+    client: Client
+    life: Life
+    identity: Identity
+    limits: Limits
+    tally: Tally = field(default_factory=Tally)
+    _waiting: list[Deferred[Policy]] = field(default_factory=list)
+
+    def policy(self) -> Deferred[Policy]:
+        """Fires with the policy when it is in force; fails with the `Refusal` that ended the tunnel instead."""
+        if self.life.state is State.IN_FORCE:
+            return succeed(self.life.policy)
+        if self.life.state is State.ENDED:
+            assert self.life.end is not None
+            return fail(self.life.end)
+        waiting: Deferred[Policy] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
+
+    def life_changed(self) -> None:
+        """Let those go who wait for the policy, if it is in force by now or never will be."""
+        if self.life.state not in (State.IN_FORCE, State.ENDED):
+            return
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            self.policy().chainDeferred(each)
+
+    def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
+        """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""
+        if self.tally.open >= self.limits.channels:
+            return fail(StreamRefused("The tunnel has as many visitors as it may have."))
+        self.tally.open += 1
+        self.tally.visitors += 1
+
+        def not_opened(failure: Refusal) -> Refusal:
+            self.tally.open -= 1
+            return failure
+
+        return self.client.open_stream(forwarding, visitor).addErrback(not_opened)
+
+    def stream_over(self) -> None:
+        self.tally.open -= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveForwarding:
+    """One public name (or port) that visitors may open."""
+
+    forwarding: Forwarding
+    tunnel: LiveTunnel
+
+
+class Tunnels:
+    """Every live forwarding of this edge. A name has one owner: a later one with a higher epoch replaces it."""
+
+    def __init__(self) -> None:
+        self._tunnels: dict[str, LiveTunnel] = {}
+        self._names: dict[str, LiveForwarding] = {}
+
+    def __iter__(self) -> Iterator[LiveTunnel]:
+        return iter(list(self._tunnels.values()))
+
+    def __len__(self) -> int:
+        return len(self._tunnels)
+
+    def get(self, tunnel: str) -> LiveTunnel | None:
+        return self._tunnels.get(tunnel)
+
+    def by_name(self, name: str) -> LiveForwarding | None:
+        """The forwarding of the label *name*."""
+        return self._names.get(name)
+
+    def add(self, live: LiveForwarding) -> None:
+        standing = self._names.get(live.forwarding.name)
+        if standing is not None and standing.forwarding.epoch > live.forwarding.epoch:
+            return
+        self._tunnels[live.tunnel.id] = live.tunnel
+        self._names[live.forwarding.name] = live
+
+    def remove(self, live: LiveForwarding) -> None:
+        """Take *live* away, unless its name has a newer owner."""
+        if self._names.get(live.forwarding.name) == live:
+            del self._names[live.forwarding.name]
+        if not any(each.tunnel is live.tunnel for each in self._names.values()):
+            self._tunnels.pop(live.tunnel.id, None)

@@ -1,0 +1,14 @@
+"""
+What visitors say: bytes in, decisions out, no I/O.
+
+sniff
+    the first bytes of a connection: SSH, TLS or HTTP?
+clienthello
+    the host that a TLS ClientHello names.
+head
+    request and response heads, on httptools.
+framing
+    where a body ends.
+rewrite
+    what is changed in a head on its way to the local server.
+"""

@@ -1,0 +1,20 @@
+"""
+What a tunnel is, as values and decisions: nothing here waits, reads a clock or meets a transport.
+
+names
+    which labels may become public names.
+token
+    the shape of a token.
+request
+    the grammar of ``USER`` and ``-R`` (ssh-interface).
+policy
+    the grammar of the arguments and what they ask for.
+grant
+    what the core allowed.
+addresses
+    the URLs that a visitor types.
+life
+    from the first forwarding to the end, as a state machine.
+refusals
+    each "no", as a class with a code, an HTTP status and a sentence.
+"""

@@ -1,0 +1,409 @@
+"""
+Each "no" of the service: one class with a code for programs, an HTTP status and a sentence that the user reads.
+
+A refusal travels: the core raises it, the wire carries code and text, the edge raises it again and the terminal
+prints the text. Where a tunnel that lived is ended, the reason is one of these too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+LONGEST_ECHO = 80
+
+
+def echo(text: str) -> str:
+    """*text* of a stranger, fit for a sentence: printable ASCII only, at most 80 characters."""
+    short = text if len(text) <= LONGEST_ECHO else text[:LONGEST_ECHO] + "..."
+    return "".join(char if " " <= char <= "~" else "?" for char in short)
+
+
+class Refusal(Exception):
+    """The root of the tree. ``str(refusal)`` is the sentence."""
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 403
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Unsaid(Refusal):
+    """A refusal of a newer core whose code this edge does not know: the text is passed on as it came."""
+
+
+# -- USER ----------------------------------------------------------------------------------------------------
+
+
+class MalformedUser(Refusal):
+    code = "malformed-user"
+    status = 400
+
+
+class UnknownKeyword(Refusal):
+    code = "unknown-keyword"
+    status = 400
+
+    @classmethod
+    def of(cls, word: str) -> UnknownKeyword:
+        return cls(
+            f"The keyword '{echo(word)}' is unknown: after the token, joined by +, may stand "
+            "http tcp tls tlstcp udp auth force key qr aqr json."
+        )
+
+
+class TwoTypes(Refusal):
+    code = "two-types"
+    status = 400
+
+    @classmethod
+    def of(cls, first: str, second: str) -> TwoTypes:
+        return cls(f"Two types at once, '{first}' and '{second}': a user name takes one; use named forwardings.")
+
+
+class TokenMistyped(Refusal):
+    code = "token-mistyped"
+    status = 401
+
+    @classmethod
+    def of(cls) -> TokenMistyped:
+        return cls("This token is mistyped: its checksum does not fit. Copy it again, the whole of it.")
+
+
+class TokenUnknown(Refusal):
+    code = "token-unknown"
+    status = 401
+
+    @classmethod
+    def of(cls, prefix: str) -> TokenUnknown:
+        return cls(f"The token {prefix}... is unknown or has been revoked: ask the operator for a new one.")
+
+
+class KeyUnknown(Refusal):
+    code = "key-unknown"
+    status = 401
+
+    @classmethod
+    def of(cls) -> KeyUnknown:
+        return cls("None of the keys that your ssh offered is registered here: have the operator add yours.")
+
+
+# -- forwardings ----------------------------------------------------------------------------------------------
+
+
+class MalformedForwarding(Refusal):
+    code = "malformed-forwarding"
+    status = 400
+
+
+class MalformedName(Refusal):
+    code = "malformed-name"
+    status = 400
+
+
+class NameNotOffered(Refusal):
+    """The zone's own labels and the operator's list."""
+
+    code = "name-not-offered"
+
+    @classmethod
+    def of(cls, label: str) -> NameNotOffered:
+        return cls(f"The name {echo(label)} belongs to the service itself: choose another.")
+
+
+class NameNotYours(Refusal):
+    code = "name-not-yours"
+
+    @classmethod
+    def of(cls, label: str) -> NameNotYours:
+        return cls(f"The name {echo(label)} is reserved by another account: choose another.")
+
+
+class NeedsAccount(Refusal):
+    code = "needs-account"
+    status = 401
+
+    @classmethod
+    def for_name(cls, label: str) -> NeedsAccount:
+        return cls(f"The name {echo(label)} needs an account: sign in with a token, or ask without a name.")
+
+    @classmethod
+    def for_port(cls, port: int) -> NeedsAccount:
+        return cls(f"Port {port} needs an account that has reserved it: ask without a port for a free one.")
+
+
+class Busy(Refusal):
+    """The name or port is held by a live tunnel of the same account."""
+
+    code = "busy"
+    status = 409
+
+    @classmethod
+    def of(cls, prefix: str) -> Busy:
+        return cls(f"Login is not allowed: A tunnel with the same token ({echo(prefix)}) is already active.")
+
+
+class Held(Refusal):
+    """The name or port is held by a live tunnel of somebody else."""
+
+    code = "held"
+    status = 409
+
+    @classmethod
+    def of(cls, what: str) -> Held:
+        return cls(f"{what} is in use by somebody else: choose another, or try again later.")
+
+
+class PortNotYours(Refusal):
+    code = "port-not-yours"
+
+    @classmethod
+    def of(cls, port: int) -> PortNotYours:
+        return cls(f"Port {port} is not reserved by your account: ask without a port for a free one.")
+
+
+class PortsUsedUp(Refusal):
+    code = "ports-used-up"
+    status = 503
+
+    @classmethod
+    def of(cls) -> PortsUsedUp:
+        return cls("No public port is free at the moment: try again later.")
+
+
+class PortNotBound(Refusal):
+    code = "port-not-bound"
+    status = 503
+
+    @classmethod
+    def of(cls, port: int) -> PortNotBound:
+        return cls(f"Port {port} is taken by another program on the edge: tell the operator, or ask for another.")
+
+
+class TwoDefaults(Refusal):
+    code = "two-defaults"
+    status = 400
+
+    @classmethod
+    def of(cls) -> TwoDefaults:
+        return cls("Only one forwarding can go without a name: write -R NAME:1:HOST:PORT for the others.")
+
+
+class AskedTwice(Refusal):
+    code = "asked-twice"
+    status = 400
+
+    @classmethod
+    def of(cls, what: str) -> AskedTwice:
+        return cls(f"{echo(what)} is asked for twice by this connection.")
+
+
+class TypeNotServed(Refusal):
+    code = "type-not-served"
+    status = 501
+
+    @classmethod
+    def of(cls, kind: str) -> TypeNotServed:
+        return cls(f"Tunnels of type {kind} are not served here: use http, tcp, tls or tlstcp.")
+
+
+class NoForwarding(Refusal):
+    code = "no-forwarding"
+    status = 400
+
+    @classmethod
+    def of(cls) -> NoForwarding:
+        return cls("No forwarding was asked for: add -R0:localhost:8000, with the port of your local server.")
+
+
+class NoneGranted(Refusal):
+    code = "none-granted"
+
+
+# -- arguments ------------------------------------------------------------------------------------------------
+
+
+class UnknownArgument(Refusal):
+    code = "unknown-argument"
+    status = 400
+
+    @classmethod
+    def of(cls, word: str, why: str = "is not an option of this service") -> UnknownArgument:
+        return cls(f"'{echo(word)}' {why}.")
+
+
+class OptionNotServed(Refusal):
+    """The option is understood but not in force here: the tunnel is refused rather than served without it."""
+
+    code = "option-not-served"
+    status = 501
+
+    @classmethod
+    def of(cls, word: str) -> OptionNotServed:
+        return cls(
+            f"The option {word} is not served by this edge yet: the tunnel is refused rather than run without it."
+        )
+
+
+# -- limits ---------------------------------------------------------------------------------------------------
+
+
+class LimitReached(Refusal):
+    code = "limit-reached"
+    status = 429
+
+
+class TooLong(Refusal):
+    code = "too-long"
+    status = 413
+
+
+# -- parts that fail ------------------------------------------------------------------------------------------
+
+
+class CoreAway(Refusal):
+    code = "core-away"
+    status = 503
+
+    @classmethod
+    def of(cls) -> CoreAway:
+        return cls("The service cannot start new tunnels at the moment (its core does not answer): try again soon.")
+
+
+class ZoneAway(Refusal):
+    code = "zone-away"
+    status = 503
+
+    @classmethod
+    def of(cls) -> ZoneAway:
+        return cls("The name could not be published in DNS: try again soon.")
+
+
+class Fault(Refusal):
+    """Something of ours broke; the log has the details."""
+
+    code = "fault"
+    status = 500
+
+    @classmethod
+    def of(cls) -> Fault:
+        return cls("Something broke inside the service; the operator's log has the details. Try again.")
+
+
+class NotAuthentic(Refusal):
+    """An edge or operator whose secret does not fit."""
+
+    code = "not-authentic"
+    status = 401
+
+    @classmethod
+    def of(cls) -> NotAuthentic:
+        return cls("This call needs the secret of an edge or the operator's key, and it carried neither.")
+
+
+class NotFound(Refusal):
+    code = "not-found"
+    status = 404
+
+
+class Conflict(Refusal):
+    code = "conflict"
+    status = 409
+
+
+class MalformedMessage(Refusal):
+    code = "malformed-message"
+    status = 400
+
+
+# -- how a tunnel that lived ends -------------------------------------------------------------------------------
+
+
+class Expired(Refusal):
+    code = "expired"
+    status = 410
+
+    @classmethod
+    def of(cls) -> Expired:
+        return cls("Your tunnel has expired: start it again for a new one.")
+
+
+class TakenOver(Refusal):
+    code = "taken-over"
+    status = 410
+
+    @classmethod
+    def of(cls, address: str) -> TakenOver:
+        return cls(f"Taken over: a newer session from {echo(address)} has started with force.")
+
+
+class ClientSilent(Refusal):
+    code = "client-silent"
+    status = 410
+
+    @classmethod
+    def of(cls, seconds: float) -> ClientSilent:
+        return cls(f"Your ssh did not answer for {seconds:g} seconds: the tunnel is closed.")
+
+
+class NoCommand(Refusal):
+    code = "no-command"
+    status = 400
+
+    @classmethod
+    def of(cls, seconds: float) -> NoCommand:
+        return cls(f"A session was opened but asked for nothing in {seconds:g} seconds: the tunnel is closed.")
+
+
+class ClosedByOperator(Refusal):
+    code = "closed-by-operator"
+    status = 410
+
+    @classmethod
+    def of(cls) -> ClosedByOperator:
+        return cls("The operator has closed this tunnel.")
+
+
+class LeaseLost(Refusal):
+    code = "lease-lost"
+    status = 410
+
+    @classmethod
+    def of(cls) -> LeaseLost:
+        return cls("The core no longer knows this tunnel: start it again.")
+
+
+class EdgeStopping(Refusal):
+    code = "edge-stopping"
+    status = 503
+
+    @classmethod
+    def of(cls) -> EdgeStopping:
+        return cls("This edge is stopping: start the tunnel again.")
+
+
+class ClientLeft(Refusal):
+    """The client is gone; nobody reads the text, the history keeps the code."""
+
+    code = "client-left"
+    status = 410
+
+    @classmethod
+    def of(cls) -> ClientLeft:
+        return cls("The client closed the connection.")
+
+
+def _tree(cls: type[Refusal]) -> dict[str, type[Refusal]]:
+    found = {cls.code: cls}
+    for each in cls.__subclasses__():
+        found |= _tree(each)
+    return found
+
+
+def from_wire(code: str, text: str) -> Refusal:
+    """The refusal that *code* names, with the *text* that came along; an unknown code is `Unsaid`."""
+    return _BY_CODE.get(code, Unsaid)(text)
+
+
+_BY_CODE = _tree(Refusal)

@@ -1,0 +1,201 @@
+"""
+Every message between edge and core, on one page.
+
+An edge registers once when it starts; identifies a token or key when a client logs in; authorizes forwardings;
+says live when the zone answers with them; renews all its tunnels in one message before the lease is over; and
+releases what has ended. A refusal of a whole message is an HTTP error whose body is `Refused`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pinggy.settings import Secret
+from pinggy.tunnel.grant import Forwarding, Identity, Limits
+from pinggy.tunnel.request import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """
+    *holder* is the tunnel that holds the name or port asked for, said only where it is of the same account:
+    the edge probes it before anyone is refused (ghosts never win). *number* is the want's; 0 for a whole message.
+    """
+
+    TAG: ClassVar[str] = "refused"
+    code: str
+    text: str
+    number: int = 0
+    holder: str | None = None
+
+
+# -- whose tunnel ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """The credential of an anonymous tunnel."""
+
+    TAG: ClassVar[str] = "nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByToken:
+    TAG: ClassVar[str] = "token"
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByKey:
+    """*fingerprint* as ``ssh-keygen -l`` prints it, ``SHA256:...``; the edge has verified the signature."""
+
+    TAG: ClassVar[str] = "key"
+    fingerprint: str
+
+
+Credential = Nobody | ByToken | ByKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identify:
+    """Answered by `Identity`, or refused (`TokenMistyped`, `TokenUnknown`, `KeyUnknown`)."""
+
+    credential: Credential
+
+
+# -- an edge --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """
+    *instance* is random for each start of the edge: tunnels of an earlier instance are over, the core ends them.
+    *host_keys* are the fingerprints (``SHA256:...``) that its clients see.
+    """
+
+    instance: str
+    host_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """*region* is the edge's label in the zone; *lease* is seconds: renew well within it."""
+
+    edge: str
+    region: str
+    domain: str
+    lease: float
+
+
+# -- a tunnel -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """
+    One forwarding asked for. *name* is what the client typed, unchecked, without the domain; None for the default.
+    *port* is the public port asked for (tcp). *number* counts from 1 within the tunnel.
+    """
+
+    number: int
+    kind: Kind
+    name: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorize:
+    """
+    Asks for forwardings. The edge chooses the *tunnel*'s id (32 hex digits, random): so it can release a grant whose
+    answer it never heard.
+
+    A second message with the same id extends the grant. *address* is the client's, in text. With *force* the
+    names are taken from other tunnels of the same account at once. *taken_ports* could not be bound: not these.
+    """
+
+    tunnel: str
+    credential: Credential
+    address: str
+    wants: tuple[Want, ...]
+    force: bool = False
+    taken_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    TAG: ClassVar[str] = "granted"
+    forwarding: Forwarding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorized:
+    """
+    One of *results* for each want, in their order. *expires_in* is seconds from now, None for no end.
+    *superseded* are tunnels that lost a name by *force*.
+    """
+
+    identity: Identity
+    limits: Limits
+    results: tuple[Granted | Refused, ...]
+    expires_in: float | None = None
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """The zone's servers answer with these *numbers* of the tunnel. Refused where the tunnel is over."""
+
+    tunnel: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a tunnel has carried since it began: bytes to the client, bytes from it, visitors."""
+
+    tunnel: str
+    received: int = 0
+    sent: int = 0
+    visitors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """All tunnels that the edge holds, each with its usage."""
+
+    instance: str
+    tunnels: tuple[Usage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A tunnel that is over in the ledger: the edge closes it and tells its client the *text*."""
+
+    tunnel: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    lost: tuple[Lost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """
+    The tunnel has ended for the reason *code*; or, where *numbers* are given, only these forwardings of it have.
+
+    Harmless when repeated, late, or about a tunnel that the core never knew.
+    """
+
+    tunnel: str
+    code: str
+    numbers: tuple[int, ...] | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Said and nothing to add."""

@@ -1,0 +1,182 @@
+"""
+What the operator's command and the core say to each other.
+
+Lists are answered as ``Many...`` with one row a thing; times are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pinggy.settings import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    name: str
+    created: str
+    tokens: int = 0
+    names: int = 0
+    tunnels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddAccount:
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """What may be seen of a token: its public *prefix*, never its secret."""
+
+    prefix: str
+    account: str
+    comment: str
+    created: str
+    revoked: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    tokens: tuple[TokenRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddToken:
+    account: str
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """The only time that the whole token is said."""
+
+    token: Secret
+    prefix: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A registered public key; *fingerprint* as ``ssh-keygen -l`` prints it."""
+
+    fingerprint: str
+    account: str
+    type: str
+    comment: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddKey:
+    """*line* is one line of an ``.pub`` file."""
+
+    account: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedName:
+    name: str
+    account: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedNames:
+    names: tuple[ReservedName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveName:
+    account: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedPort:
+    port: int
+    account: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedPorts:
+    ports: tuple[ReservedPort, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservePort:
+    """*port* None: any free one of the range."""
+
+    account: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """*seen* is when it was last heard, None for never."""
+
+    name: str
+    region: str
+    addresses: tuple[str, ...]
+    created: str
+    seen: str | None = None
+    tunnels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddEdge:
+    name: str
+    region: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEdge:
+    """The only time that the edge's secret is said."""
+
+    name: str
+    region: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelRow:
+    """
+    A tunnel, live or (in the history) ended. *forwardings* as ``http blog`` or ``tcp k3j...:20001``; *ended* and
+    *reason* are None while it lives.
+    """
+
+    tunnel: str
+    account: str | None
+    edge: str
+    address: str
+    forwardings: tuple[str, ...]
+    started: str
+    live: bool
+    received: int
+    sent: int
+    visitors: int
+    ended: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnels:
+    tunnels: tuple[TunnelRow, ...]

@@ -1,0 +1,26 @@
+"""
+Where each message goes. The first part is the version of the whole conversation.
+"""
+
+VERSION = "v1"
+
+# edges (Authorization: Bearer <the edge's secret>); each is a POST
+REGISTER = f"/{VERSION}/edge/register"
+IDENTIFY = f"/{VERSION}/edge/identify"
+AUTHORIZE = f"/{VERSION}/edge/authorize"
+LIVE = f"/{VERSION}/edge/live"
+RENEW = f"/{VERSION}/edge/renew"
+RELEASE = f"/{VERSION}/edge/release"
+
+# the operator (Authorization: Bearer <the operator's key>): GET lists, POST adds, DELETE <path>/<id> takes away
+ACCOUNTS = f"/{VERSION}/accounts"
+TOKENS = f"/{VERSION}/tokens"
+KEYS = f"/{VERSION}/keys"
+NAMES = f"/{VERSION}/names"
+PORTS = f"/{VERSION}/ports"
+EDGES = f"/{VERSION}/edges"
+TUNNELS = f"/{VERSION}/tunnels"
+
+# anybody on the core's network; GET
+HEALTHZ = "/healthz"
+READYZ = "/readyz"

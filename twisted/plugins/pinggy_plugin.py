@@ -1,0 +1,7 @@
+"""
+The daemons, for twistd. Nothing of pinggy is imported until one is asked for.
+"""
+
+from twisted.application.service import ServiceMaker
+
+together = ServiceMaker("pinggy", "pinggy.together.tap", "The whole tunnel service in one process.", "pinggy")
