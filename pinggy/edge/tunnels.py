@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 
 from pinggy.edge.client import Client, Peer
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.life import Life, State
 from pinggy.tunnel.policy import Policy
-from pinggy.tunnel.refusals import Refusal
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class LiveTunnel:
         self.tally.open += 1
         self.tally.visitors += 1
 
-        def not_opened(failure: Refusal) -> Refusal:
+        def not_opened(failure: Failure) -> Failure:
             self.tally.open -= 1
             return failure
 
