@@ -8,21 +8,35 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from twisted.internet import reactor
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+# Time is not asserted here: a slow machine must not turn a test red.
+hypothesis.settings.register_profile("pinggy", deadline=None, database=None)
+hypothesis.settings.load_profile("pinggy")
+
+
+@implementer(ILogObserver)
+class FailureWatch:
+    """Collects every failure that anybody logs."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        level = event.get("log_level")
+        if level in (LogLevel.error, LogLevel.critical) or event.get("isError"):
+            failure = event.get("log_failure")
+            trace = failure.getTraceback() if failure else ""
+            self.failures.append(f"{formatEvent(event)}\n{trace}")
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_lost() -> Iterator[None]:
-    failures: list[str] = []
-
-    def watch(event: LogEvent) -> None:
-        level = event.get("log_level")
-        if level in (LogLevel.error, LogLevel.critical) or event.get("isError"):
-            failure = event.get("log_failure")
-            failures.append((formatEvent(event) or "") + (f"\n{failure.getTraceback()}" if failure else ""))
-
+    watch = FailureWatch()
     before = set(_delayed_calls())
     globalLogPublisher.addObserver(watch)
     try:
@@ -34,9 +48,9 @@ def nothing_is_lost() -> Iterator[None]:
     left = [call for call in _delayed_calls() if call not in before]
     for call in left:
         call.cancel()
-    assert not failures, "logged during this test:\n" + "\n".join(failures)
+    assert not watch.failures, "logged during this test:\n" + "\n".join(watch.failures)
     assert not left, f"delayed calls left behind: {left}"
 
 
 def _delayed_calls() -> list[Any]:
-    return list(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+    return list(reactor.getDelayedCalls())
