@@ -1,1 +1,255 @@
-"""placeholder"""
+"""
+THE chain: what a client asks for becomes live, and is undone when a step fails or the client leaves in between.
+
+    authorize -> bind -> publish -> probe -> live
+
+Each step waits for the one before. `Opening.undo` takes back whatever was done, in the reverse order; it is the same
+for a failed step, a withdrawn forwarding and the end of the tunnel, because each of its parts is harmless where there
+is nothing to take back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pinggy.dns.zone import NameRecord, Probe, Zone, ZoneError
+from pinggy.edge.client import Client
+from pinggy.edge.core_client import CoreClient
+from pinggy.edge.ports import BoundPort, Ports, PortTaken
+from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.tunnel.addresses import PublicFace
+from pinggy.tunnel.grant import Forwarding
+from pinggy.tunnel.refusals import ClientSilent, LimitReached, PortNotBound, Refusal, TakenOver, ZoneAway, from_wire
+from pinggy.tunnel.request import ForwardRequest
+from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Refused, Release, Usage, Want
+
+log = Logger()
+
+PROBE_BOUND = 2.0  # seconds in which the holder of a busy name must answer
+TRIES = 3  # a holder that was dead, or a port that another program had, is worth another question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every opening of an edge works with. *target* is the host of the edge's region."""
+
+    core: CoreClient
+    zone: Zone
+    probe: Probe
+    ports: Ports
+    tunnels: Tunnels
+    face: PublicFace
+    target: str
+    clock: IReactorTime
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One forwarding asked for, and what has been done for it so far. *answer* fires when it is live."""
+
+    number: int
+    request: ForwardRequest
+    answer: Deferred[Forwarding] = field(default_factory=Deferred)
+    forwarding: Forwarding | None = None
+    bound: BoundPort | None = None
+    live: LiveForwarding | None = None
+
+    @property
+    def want(self) -> Want:
+        request = self.request
+        return Want(number=self.number, kind=request.kind, name=request.host, port=request.port)
+
+
+class Owner(Protocol):
+    """The tunnel that a chain opens forwardings for."""
+
+    def check_wanted(self) -> None:
+        """Raises the `Refusal` that has ended the tunnel, if one has."""
+        ...
+
+    def accept_terms(self, authorized: Authorized) -> None: ...
+
+    def refuse(self, asks: Iterable[Ask], refusal: Refusal) -> None: ...
+
+    def usage(self) -> Usage | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """The chain of one tunnel; one batch of asks goes through it at a time."""
+
+    parts: Parts
+    owner: Owner
+    client: Client
+    tunnel: str
+    credential: Credential
+    force: bool
+
+    async def open(self, batch: list[Ask]) -> list[Ask]:
+        """Returns those that are granted, published and confirmed; all others have been refused and undone."""
+        granted: list[Ask] = []
+        try:
+            await self._authorize(batch, granted)
+            if granted:
+                await self._publish(granted)
+                await self._confirm(granted)
+                await self._say_live(granted)
+        except Refusal as refusal:
+            # The whole batch: where the core's answer was lost, its grant was not.
+            await self.undo(batch, refusal.code)
+            self.owner.refuse(batch, refusal)
+            return []
+        return granted
+
+    async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False) -> None:
+        """
+        Take back what was done for *asks*; with *whole*, the tunnel itself, for the reason *code*.
+
+        What cannot be taken back is logged: the lease will.
+        """
+        asks = list(asks)
+        records = self._records(asks)
+        numbers = None if whole else tuple(ask.number for ask in asks)
+        for ask in asks:
+            self._undo_here(ask)
+        if records:
+            try:
+                await self.parts.zone.withdraw(records)
+            except ZoneError as error:
+                log.warn("could not withdraw the names of tunnel {tunnel}: {error}", tunnel=self.tunnel, error=error)
+        if whole or numbers:
+            release = Release(tunnel=self.tunnel, code=code, numbers=numbers, usage=self.owner.usage())
+            try:
+                await self.parts.core.release(release)
+            except Refusal as refusal:
+                log.warn("could not release tunnel {tunnel}: {why}", tunnel=self.tunnel, why=refusal.text)
+
+    def _undo_here(self, ask: Ask) -> None:
+        if ask.live is not None:
+            self.parts.tunnels.remove(ask.live)
+        if ask.bound is not None:
+            ask.bound.close()
+        ask.live = ask.bound = ask.forwarding = None
+
+    # -- authorize ------------------------------------------------------------------------------------------------
+
+    async def _authorize(self, batch: list[Ask], granted: list[Ask]) -> None:
+        """Fill *granted*; ask again for those whose holder turned out dead or whose port could not be bound."""
+        taken: list[int] = []
+        asking = batch
+        for _ in range(TRIES):
+            authorized = await self._ask_core(asking, taken)
+            refused: list[tuple[Ask, Refused]] = []
+            for ask, result in zip(asking, authorized.results, strict=True):
+                if isinstance(result, Granted):
+                    ask.forwarding = result.forwarding
+                    granted.append(ask)
+                else:
+                    refused.append((ask, result))
+            self.owner.accept_terms(authorized)
+            self.owner.check_wanted()
+            self._end_superseded(authorized)
+            asking = await self._bind(granted, taken)
+            for ask, result in refused:
+                if await self._was_a_ghost(result):
+                    asking.append(ask)
+                else:
+                    self.owner.refuse([ask], from_wire(result.code, result.text))
+            self.owner.check_wanted()
+            if not asking:
+                return
+        self.owner.refuse(
+            asking, PortNotBound.of(taken[-1]) if taken else LimitReached("The name stays busy: try again later.")
+        )
+
+    def _ask_core(self, asking: list[Ask], taken: list[int]) -> Deferred[Authorized]:
+        return self.parts.core.authorize(
+            Authorize(
+                tunnel=self.tunnel,
+                credential=self.credential,
+                address=self.client.peer.host,
+                wants=tuple(ask.want for ask in asking),
+                force=self.force,
+                taken_ports=tuple(taken),
+            )
+        )
+
+    def _end_superseded(self, authorized: Authorized) -> None:
+        for each in authorized.superseded:
+            old = self.parts.tunnels.get(each)
+            if old is not None and old.id != self.tunnel:
+                old.end(TakenOver.of(self.client.peer.host))
+
+    async def _was_a_ghost(self, refused: Refused) -> bool:
+        """Whether the name is held by a tunnel of this edge whose client is dead; if so, it is closed by now."""
+        holder = None if refused.holder is None else self.parts.tunnels.get(refused.holder)
+        if holder is None:
+            return False
+        probe = holder.client.probe()
+        bound = self.parts.clock.callLater(PROBE_BOUND, probe.cancel)
+        try:
+            await probe
+        except (CancelledError, Refusal):
+            await holder.end(ClientSilent.of(PROBE_BOUND))
+            return True
+        finally:
+            if bound.active():
+                bound.cancel()
+        return False
+
+    # -- the steps after it -----------------------------------------------------------------------------------------
+
+    async def _bind(self, granted: list[Ask], taken: list[int]) -> list[Ask]:
+        """Bind the ports of tcp forwardings; those that another program has are given back and returned."""
+        unbound = []
+        for ask in granted:
+            port = ask.forwarding.port if ask.forwarding else None
+            if port is None or ask.bound is not None:
+                continue
+            try:
+                ask.bound = self.parts.ports.bind(port)
+            except PortTaken:
+                taken.append(port)
+                unbound.append(ask)
+        for ask in unbound:
+            granted.remove(ask)
+        await self.undo(unbound, PortNotBound.code)
+        return unbound
+
+    async def _publish(self, granted: list[Ask]) -> None:
+        try:
+            await self.parts.zone.publish(self._records(granted))
+        except ZoneError as error:
+            log.warn("could not publish tunnel {tunnel}: {error}", tunnel=self.tunnel, error=error)
+            raise ZoneAway.of() from error
+        self.owner.check_wanted()
+
+    async def _confirm(self, granted: list[Ask]) -> None:
+        probes = [self.parts.probe.confirm(record) for record in self._records(granted)]
+        try:
+            await gatherResults(probes, consumeErrors=True)
+        except FirstError as first:
+            why = first.subFailure.value
+            if not isinstance(why, ZoneError):
+                raise
+            log.warn("the zone does not answer for tunnel {tunnel}: {why}", tunnel=self.tunnel, why=why)
+            raise ZoneAway.of() from why
+        self.owner.check_wanted()
+
+    async def _say_live(self, granted: list[Ask]) -> None:
+        await self.parts.core.live(Live(tunnel=self.tunnel, numbers=tuple(ask.number for ask in granted)))
+        self.owner.check_wanted()
+
+    def _records(self, asks: Iterable[Ask]) -> list[NameRecord]:
+        face, target = self.parts.face, self.parts.target
+        return [
+            NameRecord(name=face.host(ask.forwarding.name), target=target, epoch=ask.forwarding.epoch)
+            for ask in asks
+            if ask.forwarding is not None
+        ]

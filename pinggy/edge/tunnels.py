@@ -4,7 +4,8 @@ The live tunnels of this edge, by name and by port: where a visitor's host name 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -15,6 +16,8 @@ from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.life import Life, State
 from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.refusals import Refusal
+from pinggy.wire.messages import Usage
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class LiveTunnel:
     A tunnel whose core has granted it something. Visitors call `policy` and then `open_stream`.
 
     Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it.
+    *end* ends it for a reason, and fires when its names have been given back.
     """
 
     id: str
@@ -40,6 +44,7 @@ class LiveTunnel:
     life: Life
     identity: Identity
     limits: Limits
+    end: Callable[[Refusal], Deferred[None]]
     tally: Tally = field(default_factory=Tally)
     _waiting: list[Deferred[Policy]] = field(default_factory=list)
 
@@ -78,6 +83,11 @@ class LiveTunnel:
     def stream_over(self) -> None:
         self.tally.open -= 1
 
+    def usage(self) -> Usage:
+        """What it has carried, as the core is told."""
+        tally = self.tally
+        return Usage(tunnel=self.id, received=tally.received, sent=tally.sent, visitors=tally.visitors)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveForwarding:
@@ -88,11 +98,15 @@ class LiveForwarding:
 
 
 class Tunnels:
-    """Every live forwarding of this edge. A name has one owner: a later one with a higher epoch replaces it."""
+    """
+    Every live forwarding of this edge. A name has one owner: a later one with a higher epoch replaces it, and one of
+    the same tunnel and epoch (a named forwarding) wins over the default that had it.
+    """
 
     def __init__(self) -> None:
         self._tunnels: dict[str, LiveTunnel] = {}
         self._names: dict[str, LiveForwarding] = {}
+        self._held: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[LiveTunnel]:
         return iter(list(self._tunnels.values()))
@@ -108,15 +122,18 @@ class Tunnels:
         return self._names.get(name)
 
     def add(self, live: LiveForwarding) -> None:
-        standing = self._names.get(live.forwarding.name)
-        if standing is not None and standing.forwarding.epoch > live.forwarding.epoch:
-            return
+        """Let visitors in; *live* stays in the books until `remove`, even where a newer owner has its name."""
         self._tunnels[live.tunnel.id] = live.tunnel
-        self._names[live.forwarding.name] = live
+        self._held[live.tunnel.id] += 1
+        standing = self._names.get(live.forwarding.name)
+        if standing is None or standing.forwarding.epoch <= live.forwarding.epoch:
+            self._names[live.forwarding.name] = live
 
     def remove(self, live: LiveForwarding) -> None:
-        """Take *live* away, unless its name has a newer owner."""
-        if self._names.get(live.forwarding.name) == live:
+        """Take *live* away; its name only where it has no newer owner."""
+        if self._names.get(live.forwarding.name) is live:
             del self._names[live.forwarding.name]
-        if not any(each.tunnel is live.tunnel for each in self._names.values()):
-            self._tunnels.pop(live.tunnel.id, None)
+        self._held[live.tunnel.id] -= 1
+        if not self._held[live.tunnel.id]:
+            del self._held[live.tunnel.id]
+            del self._tunnels[live.tunnel.id]

@@ -86,7 +86,7 @@ class KeyUnknown(Refusal):
 
     @classmethod
     def of(cls) -> KeyUnknown:
-        return cls("None of the keys that your ssh offered is registered here: have the operator add yours.")
+        return cls("A key that your ssh offered is not registered here: have the operator add it.")
 
 
 # -- forwardings ----------------------------------------------------------------------------------------------

@@ -1,0 +1,334 @@
+"""
+One client connection's tunnel: it gathers what is asked for into batches, sends them through the chain (`opening`), and
+keeps the time: policy, expiry, the bound on doing nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+from uuid import uuid4
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.edge.client import Client
+from pinggy.edge.opening import Ask, Opening, Parts
+from pinggy.edge.timer import Timer
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel
+from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity
+from pinggy.tunnel.life import Life
+from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.refusals import (
+    AskedTwice,
+    ClientLeft,
+    Expired,
+    Fault,
+    LimitReached,
+    NoForwarding,
+    Refusal,
+    TwoDefaults,
+    TypeNotServed,
+)
+from pinggy.tunnel.request import ForwardRequest, Kind, Login
+from pinggy.wire.messages import Authorized, Credential, Usage
+
+log = Logger()
+
+SILENCE = 0.02  # seconds without another request: Go clients wait for each reply before they ask again
+NOTHING_ASKED = 30.0  # seconds after the login in which a forwarding must be asked for
+NOTHING_LEFT = 2.0  # seconds for another request when nothing is left, or a terminal is there and nothing was asked
+MOST_ASKED = 256  # forwardings asked for in one connection; the core's limit is lower
+
+
+class Watcher(Protocol):
+    """Who is told what becomes of a tunnel: the terminal."""
+
+    def opened(self, forwarding: Forwarding) -> None: ...
+
+    def refused(self, refusal: Refusal) -> None: ...
+
+    def settled(self) -> None:
+        """Every forwarding asked for so far has been answered."""
+        ...
+
+
+class ClientTunnel:
+    """
+    From the login to the end.
+
+    *id*, *login*, *identity*, *expires_in* (seconds the grant was given for, None for no end) may be read.
+    """
+
+    def __init__(
+        self, parts: Parts, client: Client, login: Login, credential: Credential, identity: Identity = ANONYMOUS
+    ) -> None:
+        self.id = uuid4().hex
+        self.login = login
+        self.identity = identity
+        self.expires_in: float | None = None
+        self._parts = parts
+        self._client = client
+        self._opening = Opening(
+            parts=parts, owner=self, client=client, tunnel=self.id, credential=credential, force=login.force
+        )
+        self._life = Life()
+        self._live: LiveTunnel | None = None
+        self._asks: dict[int, Ask] = {}
+        self._asked = 0
+        self._queue: list[Ask] = []
+        self._running = False
+        self._core_was_asked = False
+        self._watchers: list[Watcher] = []
+        self._last_refusal: Refusal | None = None
+        self._end: Refusal | None = None
+        self._closed = False
+        self._awaiting_close: list[Deferred[None]] = []
+        self._silence = Timer(parts.clock, self._flush)
+        self._deadline = Timer(parts.clock, self._deadline_reached)
+        self._idle = Timer(parts.clock, self._nothing_to_do)
+        self._expiry = Timer(parts.clock, lambda: self.end(Expired.of()))
+        self._idle.start(NOTHING_ASKED)
+
+    # -- what the way in says -----------------------------------------------------------------------------------
+
+    def ask(self, request: ForwardRequest) -> Deferred[Forwarding]:
+        """Fires when visitors can come; fails with the `Refusal`."""
+        refusal = self._end or self._refusal_at_once(request)
+        if refusal is not None:
+            self.tell_refused(refusal)
+            return fail(refusal)
+        self._asked += 1
+        ask = Ask(self._asked, request)
+        self._asks[ask.number] = ask
+        self._queue.append(ask)
+        self._idle.stop()
+        self._life.forwarded(self._parts.clock.seconds())
+        self._life_changed()
+        self._silence.start(SILENCE)
+        return ask.answer
+
+    def withdraw(self, number: int) -> Deferred[bool]:
+        """Take back the live forwarding *number*; fires with whether there was one."""
+        ask = self._asks.get(number)
+        if ask is None or ask.live is None:
+            return succeed(False)
+        return Deferred.fromCoroutine(self._withdraw(ask))
+
+    def tell_refused(self, refusal: Refusal) -> None:
+        """A request could not even be read: the terminal shows why."""
+        self._tell_refused(refusal)
+        self._settle()
+
+    def session_opened(self) -> None:
+        """A terminal is there: the core is asked at once for what has been asked for so far."""
+        self._life.session_opened(self._parts.clock.seconds())
+        self._life_changed()
+        self._flush()
+
+    def command_read(self, policy: Policy) -> None:
+        """The arguments are known: visitors may come."""
+        self._life.command_read(policy)
+        self._life_changed()
+        if not self._asks:
+            self._idle.start(NOTHING_LEFT)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell *watcher* what is live already, and whatever comes."""
+        self._watchers.append(watcher)
+        for forwarding in self.forwardings():
+            watcher.opened(forwarding)
+        if self._last_refusal is not None:
+            watcher.refused(self._last_refusal)
+        if self._is_settled and (self._asks or self._last_refusal is not None):
+            watcher.settled()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    def forwardings(self) -> list[Forwarding]:
+        """What is live, in the order asked."""
+        return [ask.live.forwarding for ask in self._asks.values() if ask.live is not None]
+
+    def urls(self, *forwardings: Forwarding) -> list[str]:
+        return [url for each in forwardings for url in self._parts.face.urls(each)]
+
+    def end(self, reason: Refusal) -> Deferred[None]:
+        """End the tunnel; fires when names, ports and records have been given back. The first reason counts."""
+        if self._end is None:
+            self._end = reason
+            self._life.ended(reason)
+            for timer in (self._silence, self._idle, self._expiry):
+                timer.stop()
+            self._life_changed()
+            queue, self._queue = self._queue, []
+            self.refuse(queue, reason)
+            self._client.leave(reason)
+            if not self._running:
+                self._wind_up()
+        if self._closed:
+            return succeed(None)
+        closed: Deferred[None] = Deferred(self._awaiting_close.remove)
+        self._awaiting_close.append(closed)
+        return closed
+
+    # -- before anybody is asked ----------------------------------------------------------------------------------
+
+    def _refusal_at_once(self, request: ForwardRequest) -> Refusal | None:
+        if request.kind is Kind.UDP:
+            return TypeNotServed.of("udp")
+        if self._asked >= MOST_ASKED:
+            return LimitReached(f"Too many forwardings in one connection: {MOST_ASKED} at the most.")
+        standing = [ask.request for ask in self._asks.values()]
+        if request.is_default and any(each.is_default for each in standing):
+            return TwoDefaults.of()
+        if any(each.bind == request.bind and each.bind_port == request.bind_port != 0 for each in standing):
+            return AskedTwice.of(f"{request.bind}:{request.bind_port}")
+        if any(_same_name(each, request) for each in standing):
+            return AskedTwice.of(f"The name {request.host}")
+        return None
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        self._silence.stop()
+        if self._running or not self._queue or self._end is not None:
+            return
+        batch, self._queue = self._queue, []
+        self._running = self._core_was_asked = True
+        Deferred.fromCoroutine(self._run(batch)).addErrback(self._broke, batch).addBoth(self._chain_over)
+
+    async def _run(self, batch: list[Ask]) -> None:
+        for ask in await self._opening.open(batch):
+            self._serve(ask)
+
+    def _broke(self, failure: Failure, batch: list[Ask]) -> Deferred[None]:
+        log.failure("opening tunnel {tunnel} broke", failure, tunnel=self.id)
+        self.refuse([ask for ask in batch if ask.live is None], Fault.of())
+        return Deferred.fromCoroutine(self._opening.undo([ask for ask in batch if ask.live is None], Fault.code))
+
+    def _chain_over(self, _: object) -> None:
+        self._running = False
+        if self._end is not None:
+            self._wind_up()
+            return
+        self._settle()
+        self._flush()
+
+    def _serve(self, ask: Ask) -> None:
+        assert ask.forwarding is not None
+        assert self._live is not None
+        ask.live = LiveForwarding(forwarding=ask.forwarding, tunnel=self._live)
+        self._parts.tunnels.add(ask.live)
+        if ask.bound is not None:
+            ask.bound.serve(ask.live)
+        log.info(
+            "tunnel {tunnel} of {owner} from {address} is live: {urls}",
+            tunnel=self.id,
+            owner=self.identity.account or "nobody",
+            address=self._client.peer.host,
+            urls=" ".join(self.urls(ask.forwarding)),
+        )
+        ask.answer.callback(ask.forwarding)
+        for watcher in list(self._watchers):
+            watcher.opened(ask.forwarding)
+
+    async def _withdraw(self, ask: Ask) -> bool:
+        del self._asks[ask.number]
+        await self._opening.undo([ask], ClientLeft.code)
+        self._settle()
+        return True
+
+    # -- what the chain says (`opening.Owner`) ----------------------------------------------------------------------
+
+    def check_wanted(self) -> None:
+        if self._end is not None:
+            raise self._end
+
+    def accept_terms(self, authorized: Authorized) -> None:
+        if self._live is not None:
+            return
+        self.identity = authorized.identity
+        self.expires_in = authorized.expires_in
+        if authorized.expires_in is not None and self._end is None:
+            self._expiry.start(authorized.expires_in)
+        self._live = LiveTunnel(
+            id=self.id,
+            client=self._client,
+            life=self._life,
+            identity=authorized.identity,
+            limits=authorized.limits,
+            end=self.end,
+        )
+
+    def refuse(self, asks: Iterable[Ask], refusal: Refusal) -> None:
+        for ask in list(asks):
+            self._asks.pop(ask.number, None)
+            if not ask.answer.called:
+                ask.answer.errback(refusal)
+                self._tell_refused(refusal)
+
+    def usage(self) -> Usage | None:
+        return None if self._live is None else self._live.usage()
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _wind_up(self) -> None:
+        assert self._end is not None
+        asks, self._asks = list(self._asks.values()), {}
+        if not self._core_was_asked:
+            self._close(None)
+            return
+        log.info("tunnel {tunnel} has ended: {why}", tunnel=self.id, why=self._end.code)
+        d = Deferred.fromCoroutine(self._opening.undo(asks, self._end.code, whole=True))
+        d.addErrback(lambda failure: log.failure("ending tunnel {tunnel} broke", failure, tunnel=self.id))
+        d.addBoth(self._close)
+
+    def _close(self, _: object) -> None:
+        self._closed = True
+        waiting, self._awaiting_close = self._awaiting_close, []
+        for each in waiting:
+            each.callback(None)
+
+    # -- small parts --------------------------------------------------------------------------------------------------
+
+    def _tell_refused(self, refusal: Refusal) -> None:
+        self._last_refusal = refusal
+        for watcher in list(self._watchers):
+            watcher.refused(refusal)
+
+    @property
+    def _is_settled(self) -> bool:
+        return not self._queue and not self._running
+
+    def _settle(self) -> None:
+        if not self._is_settled or self._end is not None:
+            return
+        if not self._asks:
+            self._idle.start(NOTHING_LEFT)
+        for watcher in list(self._watchers):
+            watcher.settled()
+
+    def _nothing_to_do(self) -> None:
+        self.end(self._last_refusal or NoForwarding.of())
+
+    def _deadline_reached(self) -> None:
+        self._life.tick(self._parts.clock.seconds())
+        if self._life.end is not None:
+            self.end(self._life.end)
+        else:
+            self._life_changed()
+
+    def _life_changed(self) -> None:
+        """Let those go who wait for the policy, and keep the next deadline."""
+        self._deadline.stop()
+        if self._life.deadline is not None:
+            self._deadline.start(max(0.0, self._life.deadline - self._parts.clock.seconds()))
+        if self._live is not None:
+            self._live.life_changed()
+
+
+def _same_name(one: ForwardRequest, other: ForwardRequest) -> bool:
+    return one.host is not None and one.host == other.host and Kind.TCP not in (one.kind, other.kind)

@@ -1,0 +1,138 @@
+"""
+What Conch's SSHConnection lacks (RFC 4254): global requests that are answered when their Deferred has fired, in the
+order of the requests, and channels that credit their window themselves.
+
+Imports nothing of ours, so that it could be offered upstream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from typing import Any
+
+from twisted.conch.ssh.common import getNS
+from twisted.conch.ssh.connection import (
+    MSG_REQUEST_FAILURE,
+    MSG_REQUEST_SUCCESS,
+    SSHConnection,
+)
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from pinggy.edge.ssh.channel import FlowChannel
+
+
+class _Reply:
+    """The place of one global request in the order of replies; *message* is set when it is known."""
+
+    __slots__ = ("message",)
+
+    def __init__(self) -> None:
+        self.message: tuple[int, bytes] | None = None
+
+
+@implementer(IPushProducer)
+class OrderedConnection(SSHConnection):
+    """
+    `gotGlobalRequest` may return a Deferred of reply data (bytes), or of None for "failed".
+
+    While more than *mostWaiting* requests await their answer, nothing more is read from the client: it fills its own
+    buffers, not ours. As the producer of the client's transport it holds its channels' writes while that is full.
+    """
+
+    mostWaiting = 128
+    transport: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._replies: deque[_Reply] = deque()
+        self._reading = True
+        self.held = False
+
+    def serviceStarted(self) -> None:
+        super().serviceStarted()
+        self.transport.transport.registerProducer(self, True)
+
+    def serviceStopped(self) -> None:
+        self.transport.transport.unregisterProducer()
+        super().serviceStopped()
+
+    # -- global requests --------------------------------------------------------------------------------------
+
+    def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
+        requestType, rest = getNS(packet)
+        wantReply, data = rest[:1] != b"\0", rest[1:]
+        reply = _Reply()
+        if wantReply:
+            self._replies.append(reply)
+        d: Deferred[Any] = maybeDeferred(self.gotGlobalRequest, requestType, data)
+        d.addCallbacks(self._answer, self._refuse, callbackArgs=(reply,), errbackArgs=(reply,))
+        self._watch_reading()
+
+    def _answer(self, data: bytes | None, reply: _Reply) -> None:
+        reply.message = (MSG_REQUEST_FAILURE, b"") if data is None else (MSG_REQUEST_SUCCESS, data)
+        self._send_replies()
+
+    def _refuse(self, failure: Failure, reply: _Reply) -> None:
+        self.globalRequestFailed(failure)
+        reply.message = (MSG_REQUEST_FAILURE, b"")
+        self._send_replies()
+
+    def globalRequestFailed(self, failure: Failure) -> None:
+        """Called with the failure of a global request before the other side is refused."""
+
+    def _send_replies(self) -> None:
+        while self._replies and self._replies[0].message is not None:
+            kind, data = self._replies.popleft().message or (MSG_REQUEST_FAILURE, b"")
+            self.transport.sendPacket(kind, data)
+        self._watch_reading()
+
+    def _watch_reading(self) -> None:
+        reading = len(self._replies) <= self.mostWaiting
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self.transport.transport.resumeProducing()
+            else:
+                self.transport.transport.pauseProducing()
+
+    # -- channel data -----------------------------------------------------------------------------------------
+
+    def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
+        localChannel, length = struct.unpack_from(">2L", packet)
+        self._take(self.channels[localChannel], packet[8 : 8 + length], length, None)
+
+    def ssh_CHANNEL_EXTENDED_DATA(self, packet: bytes) -> None:
+        localChannel, dataType, length = struct.unpack_from(">3L", packet)
+        self._take(self.channels[localChannel], packet[12 : 12 + length], length, dataType)
+
+    def _take(self, channel: FlowChannel, data: bytes, length: int, dataType: int | None) -> None:
+        if channel.localClosed:
+            return
+        if length != len(data) or length > channel.localWindowLeft or length > channel.localMaxPacket:
+            self.sendClose(channel)
+            return
+        channel.localWindowLeft -= length
+        if dataType is None:
+            channel.dataReceived(data)
+        else:
+            channel.extReceived(dataType, data)
+        channel.taken(length)
+
+    # -- the client's transport is full ------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        self.held = True
+        for channel in list(self.channels.values()):
+            channel.connectionHeld()
+
+    def resumeProducing(self) -> None:
+        self.held = False
+        for channel in list(self.channels.values()):
+            channel.connectionReleased()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; connectionLost follows."""

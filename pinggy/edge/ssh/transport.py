@@ -1,0 +1,101 @@
+"""
+The SSH transport (RFC 4253) as strangers meet it: what cannot be read ends the connection with a sentence, never a
+traceback; a login that takes too long ends; any packet counts as life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
+    DISCONNECT_PROTOCOL_ERROR,
+    SSHServerTransport,
+)
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.edge.client import Peer
+from pinggy.edge.ssh.silence import SILENT
+
+log = Logger()
+
+
+class Transport(SSHServerTransport):
+    """
+    One client's connection. Set before it connects: *clock*, *login_seconds*, *on_lost*.
+
+    *heard* is the clock's time of the last bytes from the client.
+    """
+
+    _log = SILENT
+    ourVersionString = b"SSH-2.0-pinggy"
+    supportedCiphers = [b"aes128-ctr", b"aes256-ctr", b"aes192-ctr"]
+    supportedMACs = [b"hmac-sha2-256", b"hmac-sha2-512"]
+    # zlib would let a few bytes become a megabyte each.
+    supportedCompressions = [b"none"]
+    supportedKeyExchanges = [
+        name for name in SSHServerTransport.supportedKeyExchanges if b"sha1" not in name and b"group1-" not in name
+    ]
+
+    peer: Peer
+    clock: IReactorTime
+    login_seconds: float
+    on_lost: Callable[[], None]
+    heard = 0.0
+    is_over = False
+    _login_bound: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.heard = self.clock.seconds()
+        self._login_bound = self.clock.callLater(self.login_seconds, self._login_took_too_long)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.is_over = True
+        self.logged_in()
+        super().connectionLost(reason)
+        self.on_lost()
+
+    def logged_in(self) -> None:
+        """The bound on the login no longer holds."""
+        bound, self._login_bound = self._login_bound, None
+        if bound is not None:
+            bound.cancel()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.is_over:
+            return
+        self.heard = self.clock.seconds()
+        try:
+            super().dataReceived(data)
+        except Exception as error:
+            # A stranger's bytes may break Conch's reading anywhere, in any way; the connection ends, and only it.
+            log.info("{peer} sent a packet that cannot be read ({error!r})", peer=self.peer, error=error)
+            self.disconnect("A packet could not be read.", DISCONNECT_PROTOCOL_ERROR)
+
+    def sendDisconnect(self, reason: int, desc: bytes) -> None:
+        """Once: what comes after it is not read any more."""
+        if self.is_over:
+            return
+        self.is_over = True
+        super().sendDisconnect(reason, desc)
+
+    def disconnect(self, text: str, code: int = DISCONNECT_BY_APPLICATION) -> None:
+        """Tell the client *text* and close (RFC 4253 11.1)."""
+        self.sendDisconnect(code, text.encode("utf-8"))
+
+    def hang_up(self) -> None:
+        """Close at once, without a word: nobody reads it."""
+        self.is_over = True
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def _login_took_too_long(self) -> None:
+        self._login_bound = None
+        self.disconnect(f"No login within {self.login_seconds:g} seconds.")
