@@ -3,8 +3,16 @@ The names that we own: the only floor, but the daemons, that waits.
 
 zone
     the contract: publish and withdraw, by epoch.
+fence
+    epochs: who may still write a name.
+hostnames, rrsets
+    texts to names, and the zone's own records from settings.
+embedded_zone
+    a zone in memory; contents is what stands in it, and which node answers for a name.
+answer, reply
+    pure: a response for a query, bytes for bytes.
 embedded
-    an authoritative server of our own: dnspython's codec on Twisted transports.
+    an authoritative server of our own; datagrams and streams are its two transports.
 probe
-    is it really there? One question to one server.
+    is it really there? question asks one server once.
 """

@@ -27,6 +27,7 @@ class ZoneError(Exception):
 class Zone(Protocol):
     """
     Writes are fenced: a record of a lower epoch than the one that stands is ignored, and so is its withdrawal.
+    A withdrawn epoch is spent: the zone remembers it for a while, and ignores a record of that epoch or a lower one.
     Both are harmless when repeated.
     """
 
