@@ -10,6 +10,7 @@ from typing import Any
 from twisted.conch.ssh.factory import SSHFactory
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.service import SSHService
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 
 from pinggy.edge.client import Peer
@@ -30,7 +31,7 @@ class Connection(OrderedConnection):
 
 
 class SshFactory(SSHFactory):
-    """Builds the protocol of one client. *clients* are the connections that are open."""
+    """Builds the protocol of each client."""
 
     protocol = Transport
     noisy = False
@@ -44,7 +45,8 @@ class SshFactory(SSHFactory):
         self._login_seconds = login_seconds
         self.privateKeys = {key.sshType(): key for key in host_keys}
         self.publicKeys = {key.sshType(): key.public() for key in host_keys}
-        self.clients: set[Transport] = set()
+        self._clients: set[Transport] = set()
+        self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, self._new_client)
         self._services: dict[bytes, Callable[[], SSHService]] = {
             b"ssh-userauth": lambda: UserAuth(portal),
@@ -58,9 +60,30 @@ class SshFactory(SSHFactory):
         transport.peer = Peer(getattr(addr, "host", "unknown"), getattr(addr, "port", 0))
         transport.clock = self._parts.clock
         transport.login_seconds = self._login_seconds
-        self.clients.add(transport)
-        transport.on_lost = lambda: self.clients.discard(transport)
+        self._clients.add(transport)
+        transport.on_lost = lambda: self._lost(transport)
         return transport
+
+    def hang_up(self, patience: float) -> Deferred[None]:
+        """Fires when every client has left; those who have not within *patience* seconds are cut off."""
+        for transport in list(self._clients):
+            if not hasattr(transport, "avatar"):
+                transport.hang_up()
+        if not self._clients:
+            return succeed(None)
+        self._empty = Deferred()
+        bound = self._parts.clock.callLater(patience, self._cut_off)
+        return self._empty.addCallback(lambda _: bound.cancel() if bound.active() else None)
+
+    def _cut_off(self) -> None:
+        for transport in list(self._clients):
+            transport.hang_up()
+
+    def _lost(self, transport: Transport) -> None:
+        self._clients.discard(transport)
+        if not self._clients and self._empty is not None:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
 
     def getService(self, transport: Any, service: bytes) -> Callable[[], SSHService] | None:
         if service == b"ssh-userauth" or hasattr(transport, "avatar"):

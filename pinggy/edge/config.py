@@ -1,0 +1,139 @@
+"""
+The settings of an edge.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pinggy.settings import Secret
+
+_SOCKET = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """An IP address and a port to listen at."""
+
+    host: str
+    port: int
+
+
+def parse_socket(text: str) -> Socket:
+    """``127.0.0.1:7443`` or ``[::1]:7443``. Raises ValueError."""
+    match = _SOCKET.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        host = match["v6"] or match["v4"]
+        ipaddress.ip_address(host)
+        port = int(match["port"])
+        if port > 65535:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address and a port, as in 127.0.0.1:443 or [::1]:443.") from None
+    return Socket(host, port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreLink:
+    """Where the core is, and the secret that it knows this edge by."""
+
+    url: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """
+    *public*: the sockets that SSH, TLS and HTTP share by their first bytes. *tcp*: the address of tcp tunnels' ports.
+    """
+
+    public: tuple[str, ...] = ("0.0.0.0:443", "0.0.0.0:80")
+    tcp: str = "0.0.0.0"
+
+    def __post_init__(self) -> None:
+        if not self.public:
+            raise ValueError("public is empty: name a socket at the least.")
+        for each in self.public:
+            try:
+                parse_socket(each)
+            except ValueError as error:
+                raise ValueError(f"public: {error}") from None
+        try:
+            ipaddress.ip_address(self.tcp)
+        except ValueError:
+            raise ValueError("tcp is not an IP address.") from None
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        return tuple(parse_socket(each) for each in self.public)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """The ports that visitors type."""
+
+    http_port: int = 80
+    https_port: int = 443
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """The files (PEM) of the wildcard certificate and its key; they are read again when they change."""
+
+    file: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """
+    *login* and *silence* are seconds: for the whole login, and without a packet until a client is given up. *notice* is
+    the operator's line behind the expiry.
+    """
+
+    login: float = 30.0
+    silence: float = 15.0
+    notice: str = ""
+
+    def __post_init__(self) -> None:
+        if self.login < 1:
+            raise ValueError("login is too short: 1 second at the least.")
+        if self.silence < 1:
+            raise ValueError("silence is too short: 1 second at the least.")
+        if not self.notice.isprintable():
+            raise ValueError("notice has characters that do not print.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitors:
+    """
+    What a visitor's connection may cost: bytes and count of headers of one request, seconds for a head and between
+    requests; and the connections of one address (an IPv4 address or an IPv6 /64), clients included.
+    """
+
+    head_bytes: int = 16 * 1024
+    header_count: int = 100
+    head_seconds: float = 10.0
+    idle_seconds: float = 75.0
+    connections_per_address: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("head_bytes", "header_count", "head_seconds", "idle_seconds", "connections_per_address"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    core: CoreLink
+    host_keys: tuple[Path, ...]
+    certificate: Certificate
+    listen: Listen = field(default_factory=Listen)
+    face: Face = field(default_factory=Face)
+    clients: Clients = field(default_factory=Clients)
+    visitors: Visitors = field(default_factory=Visitors)

@@ -1,0 +1,96 @@
+"""
+An edge keeps its lease: all tunnels are renewed well within it, and those that the core has ended are closed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.edge.core_client import CoreClient
+from pinggy.edge.timer import Timer
+from pinggy.edge.tunnels import LiveTunnel, Tunnels
+from pinggy.tunnel.refusals import Refusal, from_wire
+from pinggy.wire.messages import Lost, Renew
+
+log = Logger()
+
+AT_ONCE = 2000  # tunnels in one message: some 250 KB
+
+
+class Renewal:
+    """
+    Renews every third of *lease* (seconds), sooner while the core does not answer. The core may be away: live tunnels
+    go on, and the operator is told once when it goes and once when it is back.
+    """
+
+    def __init__(self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, lease: float) -> None:
+        self._core = core
+        self._tunnels = tunnels
+        self._instance = instance
+        self._lease = lease
+        self._timer = Timer(clock, self._renew)
+        self._renewing: Deferred[None] | None = None
+        self._stopped = False
+        self._away = False
+
+    def start(self) -> None:
+        self._timer.start(self._lease / 3)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._timer.stop()
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    def _renew(self) -> None:
+        self._renewing = Deferred.fromCoroutine(self._renew_all())
+        self._renewing.addErrback(self._broke).addBoth(self._again)
+
+    async def _renew_all(self) -> None:
+        try:
+            for tunnels in self._portions():
+                usages = tuple(tunnel.usage() for tunnel in tunnels)
+                renewed = await self._core.renew(Renew(instance=self._instance, tunnels=usages))
+                for lost in renewed.lost:
+                    self._end(lost)
+        except Refusal as refusal:
+            self._not_reached(refusal)
+        else:
+            self._reached()
+
+    def _end(self, lost: Lost) -> None:
+        tunnel = self._tunnels.get(lost.tunnel)
+        if tunnel is not None:
+            tunnel.end(from_wire(lost.code, lost.text))
+
+    def _portions(self) -> Iterator[list[LiveTunnel]]:
+        tunnels = list(self._tunnels)
+        # An edge without tunnels renews too: the core sees that it lives.
+        for start in range(0, max(1, len(tunnels)), AT_ONCE):
+            yield tunnels[start : start + AT_ONCE]
+
+    def _reached(self) -> None:
+        if self._away:
+            self._away = False
+            log.info("the core answers again")
+
+    def _not_reached(self, refusal: Refusal) -> None:
+        if not self._away:
+            self._away = True
+            log.warn("the core does not renew ({why}): live tunnels go on, new ones cannot start", why=refusal.text)
+
+    def _broke(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.failure("renewing broke", failure)
+
+    def _again(self, _: object) -> None:
+        self._renewing = None
+        if not self._stopped:
+            # Spread, so that the edges of a core that comes back do not all ask at one instant.
+            self._timer.start(self._lease / 10 * random.uniform(0.5, 1.0) if self._away else self._lease / 3)  # noqa: S311

@@ -1,0 +1,195 @@
+"""
+The edge, put together in one place.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from pinggy.dns.zone import Probe, Zone
+from pinggy.edge.certificates import Certificates, CertificateUnusable
+from pinggy.edge.client import Peer
+from pinggy.edge.config import EdgeSettings
+from pinggy.edge.core_client import CoreClient
+from pinggy.edge.limits import ConnectionLimit
+from pinggy.edge.opening import Parts
+from pinggy.edge.renewal import Renewal
+from pinggy.edge.ssh.client import ClientSettings
+from pinggy.edge.ssh.factory import SshFactory
+from pinggy.edge.ssh.hostkeys import fingerprint, load_host_keys
+from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.port import PublicPort
+from pinggy.edge.visitor.tcp import TcpPorts
+from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.settings import SettingsError
+from pinggy.tunnel.addresses import PublicFace
+from pinggy.tunnel.refusals import CoreAway, EdgeStopping
+from pinggy.wire.messages import Register, Registered
+
+log = Logger()
+
+TRY_AGAIN = 1.0  # seconds between two tries to register
+GOODBYE = 3.0  # seconds for clients to read why the edge stops
+
+
+class EdgeService(Service):
+    """
+    One edge. It registers with the core (waiting for one that is not there yet), then listens.
+
+    *tunnels* are the live ones.
+    """
+
+    name = "edge"
+
+    def __init__(self, reactor: Any, settings: EdgeSettings, core: CoreClient, zone: Zone, probe: Probe) -> None:
+        self.tunnels = Tunnels()
+        self._reactor = reactor
+        self._settings = settings
+        self._core = core
+        self._zone = zone
+        self._probe = probe
+        self._instance = secrets.token_hex(16)
+        self._host_keys = load_host_keys(settings.host_keys)
+        try:
+            self._certificates = Certificates(settings.certificate.file, settings.certificate.key, reactor)
+        except CertificateUnusable as error:
+            raise SettingsError(f"The setting certificate is of no use: {error}") from error
+        self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
+        self._ssh: SshFactory | None = None
+        self._renewal: Renewal | None = None
+        self._listening: list[IListeningPort] = []
+        self._ready: Deferred[None] | None = None
+
+    def ready(self) -> Deferred[None]:
+        """Register and listen; fires when clients may come. Fails with `SettingsError`. Call it once."""
+        self._ready = Deferred.fromCoroutine(self._begin())
+        return self._ready
+
+    async def _begin(self) -> None:
+        registered = await self._register()
+        face = PublicFace(
+            domain=registered.domain,
+            http_port=self._settings.face.http_port,
+            https_port=self._settings.face.https_port,
+        )
+        self._ssh = self._make_ssh(registered, face)
+        self._renewal = Renewal(
+            core=self._core,
+            tunnels=self.tunnels,
+            clock=self._reactor,
+            instance=self._instance,
+            lease=registered.lease,
+        )
+        self._listen(self._make_public(self._ssh, face))
+        self._renewal.start()
+        log.info("edge {edge} in region {region} is ready", edge=registered.edge, region=registered.region)
+
+    async def _register(self) -> Registered:
+        message = Register(instance=self._instance, host_keys=tuple(fingerprint(key) for key in self._host_keys))
+        said = False
+        while True:
+            try:
+                return await self._core.register(message)
+            except CoreAway:
+                if not said:
+                    said = True
+                    log.warn("the core does not answer yet: this edge waits for it")
+            await deferLater(self._reactor, TRY_AGAIN)
+
+    def _make_ssh(self, registered: Registered, face: PublicFace) -> SshFactory:
+        parts = Parts(
+            core=self._core,
+            zone=self._zone,
+            probe=self._probe,
+            ports=TcpPorts(
+                reactor=self._reactor,
+                interface=self._settings.listen.tcp,
+                clock=self._reactor,
+                connections=self._connections,
+            ),
+            tunnels=self.tunnels,
+            face=face,
+            target=face.host(registered.region),
+            clock=self._reactor,
+        )
+        clients = self._settings.clients
+        return SshFactory(
+            parts,
+            self._host_keys,
+            ClientSettings(silence=clients.silence, notice=clients.notice),
+            login_seconds=clients.login,
+        )
+
+    def _make_public(self, ssh: SshFactory, face: PublicFace) -> PublicPort:
+        return PublicPort(
+            ssh=ssh,
+            web=self._make_web(face),
+            tunnels=self.tunnels,
+            domain=face.domain,
+            certificates=self._certificates,
+            connections=self._connections,
+            clock=self._reactor,
+        )
+
+    def _make_web(self, face: PublicFace) -> Callable[[Peer, bool, str | None], WebVisitor]:
+        visitors = self._settings.visitors
+        limits = WebLimits(
+            head_bytes=visitors.head_bytes,
+            header_count=visitors.header_count,
+            head_seconds=visitors.head_seconds,
+            idle_seconds=visitors.idle_seconds,
+        )
+
+        def web(peer: Peer, secure: bool, server_name: str | None) -> WebVisitor:
+            return WebVisitor(
+                tunnels=self.tunnels,
+                face=face,
+                peer=peer,
+                secure=secure,
+                clock=self._reactor,
+                limits=limits,
+                server_name=server_name,
+            )
+
+        return web
+
+    def _listen(self, factory: PublicPort) -> None:
+        for socket in self._settings.listen.sockets:
+            try:
+                self._listening.append(self._reactor.listenTCP(socket.port, factory, 1024, socket.host))
+            except CannotListenError as error:
+                raise SettingsError(
+                    f"The setting listen.public names {socket.host}:{socket.port}, where nothing can listen: "
+                    f"{error.socketError}."
+                ) from error
+
+    def stopService(self) -> Deferred[None]:
+        """Close what listens, end all tunnels with a last line, give their names back."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._ready is not None:
+            self._ready.addErrback(lambda _: None)
+            self._ready.cancel()
+        if self._renewal is not None:
+            self._renewal.stop()
+        listening, self._listening = self._listening, []
+        await gatherResults([maybeDeferred(each.stopListening) for each in listening])
+        await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
+        if self._ssh is not None:
+            await self._ssh.hang_up(GOODBYE)
+
+
+def make_edge(reactor: Any, settings: EdgeSettings, core: CoreClient, zone: Zone, probe: Probe) -> EdgeService:
+    """Raises `SettingsError` where a file that *settings* names is of no use."""
+    return EdgeService(reactor, settings, core, zone, probe)
