@@ -1,1 +1,206 @@
-"""placeholder"""
+"""
+One visitor, one stream: the relay joins them.
+
+The path of a byte from the visitor to the client: the reactor reads the socket (for a visitor of TLS,
+`TLSMemoryBIOProtocol` decrypts) and calls `Relay.dataReceived`, which counts it and calls `Stream.write`; for an ssh
+channel that is encrypted into a packet. When the client's window is used up the stream says `stream_full`, and the
+relay stops reading the socket until `stream_drained`: what the visitor sends meanwhile waits in the kernel, and then
+with the visitor.
+
+The path back: the stream calls `Relay.stream_data`, which counts it and writes it to the visitor's transport. The relay
+is the transport's streaming producer: a transport with 64 KiB of unsent bytes calls `pauseProducing` within that write,
+and the relay pauses the stream, so that the client's window is credited with what the visitor has taken and no more.
+
+How it ends: a visitor's FIN becomes `Stream.end`, the client's end becomes a FIN after what was written; when both have
+come, or the stream is closed, the visitor's transport closes after what was written. A reset becomes `Stream.abort`.
+TLS here has no half-close: the client's end closes it, and its close ends the stream both ways.
+
+Nothing here logs or copies.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from pinggy.edge.stream import Stream
+from pinggy.edge.tunnels import LiveTunnel
+
+# Seconds that a visitor has to take the last bytes when all is over; then the connection is reset.
+LINGER = 60.0
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class Relay(Protocol):
+    """
+    The protocol of a visitor's transport and the receiver of a stream.
+
+    Made with the transport (`makeConnection`), later joined to a stream (`join`) or refused (`refuse`). Bytes that come
+    before are held: what one read brings, then reading is paused. Its *tunnel* is told `stream_over` once.
+    """
+
+    def __init__(self, tunnel: LiveTunnel, clock: IReactorTime) -> None:
+        self._tunnel = tunnel
+        self._tally = tunnel.tally
+        self._clock = clock
+        self._stream: Stream | None = None
+        self._waiting: Deferred[Any] | None = None
+        self._held: list[bytes] = []
+        self._lingering: IDelayedCall | None = None
+        self._full = False
+        self._visitor_ended = False
+        self._client_ended = False
+        self._gone = False
+        self._is_tls = False
+
+    # -- until there is a stream
+
+    def await_stream(self, waiting: Deferred[Any]) -> None:
+        """*waiting* is what stands before the stream: it is cancelled if the visitor leaves first."""
+        self._waiting = waiting
+
+    def join(self, stream: Stream) -> None:
+        """Relay from now on. A *stream* that comes after the visitor has left is aborted."""
+        self._waiting = None
+        if self._gone:
+            stream.abort()
+            self._tunnel.stream_over()
+            return
+        self._stream = stream
+        self._transport.registerProducer(self, True)
+        stream.attach(self)
+        held, self._held = self._held, []
+        for data in held:
+            self.dataReceived(data)
+        if self._visitor_ended:
+            stream.end()
+        elif self._stream is not None and not self._full:
+            self._transport.resumeProducing()
+
+    def refuse(self) -> None:
+        """There will be no stream: reset the connection."""
+        self._gone = True
+        self._held.clear()
+        self._transport.abortConnection()
+
+    # -- from the visitor
+
+    def connectionMade(self) -> None:
+        # Any: ITransport leaves out what every transport here has (abortConnection, pauseProducing, ...).
+        self._transport = cast(Any, self.transport)
+        self._is_tls = isinstance(self.transport, TLSMemoryBIOProtocol)
+
+    def dataReceived(self, data: bytes) -> None:
+        stream = self._stream
+        if stream is not None:
+            self._tally.received += len(data)
+            stream.write(data)
+        elif not self._gone:
+            self._held.append(data)
+            self._transport.pauseProducing()
+
+    def readConnectionLost(self) -> None:
+        self._visitor_ended = True
+        if self._stream is None:
+            return
+        self._stream.end()
+        if self._client_ended:
+            self._stream.close()
+            self._close_visitor()
+
+    def writeConnectionLost(self) -> None:
+        """Our FIN has been sent."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        self._held.clear()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        stream = self._stream
+        if stream is None:
+            return
+        # Many a program closes TCP without closing TLS before: what it sent counts nevertheless.
+        if reason.check(ConnectionDone) or (self._is_tls and reason.check(ConnectionLost)):
+            stream.end()
+            stream.close()
+        else:
+            self._stream_over()
+            stream.abort()
+
+    # -- from the visitor's transport, as its producer
+
+    def pauseProducing(self) -> None:
+        if self._stream is not None:
+            self._stream.pause()
+
+    def resumeProducing(self) -> None:
+        if self._stream is not None:
+            self._stream.resume()
+
+    def stopProducing(self) -> None:
+        """The transport is lost: `connectionLost` follows."""
+
+    # -- from the stream
+
+    def stream_data(self, data: bytes) -> None:
+        self._tally.sent += len(data)
+        self._transport.write(data)
+
+    def stream_ended(self) -> None:
+        self._client_ended = True
+        if self._gone or self._stream is None:
+            return
+        # First: a transport closes nothing while a producer that it has paused is registered.
+        self._transport.unregisterProducer()
+        if self._visitor_ended:
+            self._stream.close()
+            self._close_visitor()
+        elif self._is_tls:
+            self._transport.loseConnection()
+        else:
+            self._transport.loseWriteConnection()
+
+    def stream_closed(self) -> None:
+        if self._stream is None:
+            return
+        self._stream_over()
+        self._close_visitor()
+
+    def stream_full(self) -> None:
+        self._full = True
+        self._transport.pauseProducing()
+
+    def stream_drained(self) -> None:
+        self._full = False
+        # A reactor that reads after a FIN reads that FIN again.
+        if not self._visitor_ended:
+            self._transport.resumeProducing()
+
+    # -- the end
+
+    def _stream_over(self) -> None:
+        self._stream = None
+        self._tunnel.stream_over()
+
+    def _close_visitor(self) -> None:
+        if self._gone or self._lingering is not None:
+            return
+        self._lingering = self._clock.callLater(LINGER, self._lingered)
+        if not self._client_ended:
+            self._transport.unregisterProducer()
+        self._client_ended = True
+        self._transport.loseConnection()
+
+    def _lingered(self) -> None:
+        self._lingering = None
+        self._transport.abortConnection()

@@ -1,0 +1,16 @@
+"""
+How visitors come in.
+
+port
+    the shared public port: the first bytes decide whether a connection is SSH, TLS or HTTP.
+tls
+    visitors who speak TLS: passed through unread, or ended here.
+tcp
+    the ports of tcp tunnels.
+web
+    visitors who speak HTTP.
+doorway
+    where one protocol meets a visitor and another one serves it.
+raw
+    who is admitted to a raw tunnel, and how it gets its stream.
+"""

@@ -1,0 +1,145 @@
+"""
+The public port: the first bytes decide whether a connection is SSH, TLS or HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
+from twisted.internet.protocol import ServerFactory
+
+from pinggy.edge.certificates import Certificates
+from pinggy.edge.client import Peer
+from pinggy.edge.limits import ConnectionLimit
+from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.doorway import Doorway
+from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
+from pinggy.http.sniff import Speech, sniff
+
+# Seconds from the connection to its first word, and again from a ClientHello to the first word inside TLS.
+FIRST_WORD = 10.0
+
+WebVisitors = Callable[[Peer, bool, str | None], IProtocol]
+"""Makes the protocol of one HTTP visitor: of *peer*, over TLS or not, with the host of its SNI."""
+
+
+class Arrival(Doorway):
+    """
+    A connection whose first bytes are awaited: *choose* takes what they say and answers with the protocol that goes
+    on, or None to close. It is given those bytes first.
+    """
+
+    def __init__(
+        self,
+        choose: Callable[[Arrival, Speech], IProtocol | None],
+        clock: IReactorTime,
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._choose = choose
+        self._clock = clock
+        self._left = left
+        self._first = b""
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self._deadline = self._clock.callLater(FIRST_WORD, self._too_late)
+
+    def arrived(self, data: bytes) -> None:
+        self._first += data
+        said = sniff(self._first)
+        if said is Speech.UNDECIDED:
+            return
+        self._cancel_deadline()
+        first, self._first = self._first, b""
+        chosen = None if said is Speech.GARBAGE else self._choose(self, said)
+        if chosen is None:
+            assert self.transport is not None
+            self.transport.loseConnection()
+        else:
+            self.hand_over(chosen, first)
+
+    def left(self) -> None:
+        self._cancel_deadline()
+        self._left()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        cast(ITCPTransport, self.transport).abortConnection()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class PublicPort(ServerFactory):
+    """
+    The factory of every port that visitors and clients share.
+
+    *ssh* builds the protocol of a client, *web* that of an HTTP visitor; *certificates* are for the TLS that ends here,
+    *domain* is the zone's. A connection over the *connections* of its address is closed at once.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        *,
+        ssh: IProtocolFactory,
+        web: WebVisitors,
+        tunnels: Tunnels,
+        domain: str,
+        certificates: Certificates,
+        connections: ConnectionLimit,
+        clock: IReactorTime,
+    ) -> None:
+        self._ssh = ssh
+        self._web = web
+        self._connections = connections
+        self._clock = clock
+        self._tls = TlsDoor(tunnels=tunnels, domain=domain, certificates=certificates, clock=clock, inside=self._inside)
+
+    def doStart(self) -> None:
+        self._ssh.doStart()
+        super().doStart()
+
+    def doStop(self) -> None:
+        self._ssh.doStop()
+        super().doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Arrival | None:
+        assert isinstance(addr, IPv4Address | IPv6Address)
+        peer = Peer(addr.host, addr.port)
+        if not self._connections.enter(peer.host):
+            return None
+        return Arrival(partial(self._outside, peer), self._clock, partial(self._connections.leave, peer.host))
+
+    def _outside(self, peer: Peer, arrival: Arrival, said: Speech) -> IProtocol | None:
+        cast(ITCPTransport, arrival.transport).setTcpNoDelay(True)
+        match said:
+            case Speech.SSH:
+                return self._client(arrival)
+            case Speech.TLS:
+                return TlsVisitor(self._tls, arrival, peer)
+            case _:
+                return self._web(peer, False, None)
+
+    def _inside(self, peer: Peer, server_name: str | None) -> IProtocol:
+        return Arrival(partial(self._inside_tls, peer, server_name), self._clock)
+
+    def _inside_tls(self, peer: Peer, server_name: str | None, arrival: Arrival, said: Speech) -> IProtocol | None:
+        match said:
+            case Speech.SSH:
+                return self._client(arrival)
+            case Speech.TLS:
+                return None
+            case _:
+                return self._web(peer, True, server_name)
+
+    def _client(self, arrival: Arrival) -> IProtocol | None:
+        assert arrival.transport is not None
+        return self._ssh.buildProtocol(arrival.transport.getPeer())

@@ -1,0 +1,202 @@
+"""
+Visitors who speak TLS: their SNI decides whether it is ended here or passed through unread.
+
+A whitelist is in force before a byte of TLS is spoken, whatever the kind of the tunnel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IProtocol, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from pinggy.edge.certificates import Certificates
+from pinggy.edge.client import Peer
+from pinggy.edge.relay import Relay
+from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.doorway import Doorway
+from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
+from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
+from pinggy.tunnel.names import label_of_host
+from pinggy.tunnel.refusals import Refusal
+from pinggy.tunnel.request import Kind
+
+# Seconds for the whole ClientHello; and for a handshake; and for a visitor's close_notify in answer to ours.
+HELLO = 10.0
+HANDSHAKE = 10.0
+CLOSE_NOTIFY = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsDoor:
+    """
+    What every `TlsVisitor` needs.
+
+    *inside* makes the protocol that meets a visitor within the TLS that ends here: of this peer, with this SNI host. It
+    bounds the time of the handshake too.
+    """
+
+    tunnels: Tunnels
+    domain: str
+    certificates: Certificates
+    clock: IReactorTime
+    inside: Callable[[Peer, str | None], IProtocol]
+
+
+class TlsVisitor(Protocol):
+    """Reads the ClientHello of one visitor and then hands the *doorway* over to TLS or to a relay."""
+
+    _log = Logger()
+
+    def __init__(self, door: TlsDoor, doorway: Doorway, peer: Peer) -> None:
+        self._door = door
+        self._doorway = doorway
+        self._peer = peer
+        self._reader = HelloReader()
+        self._read = False
+        self._deadline: IDelayedCall | None = None
+        self._waiting: Deferred[None] | None = None
+
+    def connectionMade(self) -> None:
+        self._transport = cast(Any, self.transport)
+        self._deadline = self._door.clock.callLater(HELLO, self._too_late)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._read:
+            self._reader.received += data
+            return
+        match self._reader.feed(data):
+            case ClientHello(server_name=server_name):
+                self._read = True
+                self._cancel_deadline()
+                self._route(server_name)
+            case MalformedHello():
+                self._transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._cancel_deadline()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _route(self, server_name: str | None) -> None:
+        live = self._live(server_name)
+        if live is None:
+            self._end_tls(server_name, self._door.inside(self._peer, server_name))
+        elif live.forwarding.kind is Kind.TLS:
+            relay = Relay(live.tunnel, self._door.clock)
+            self._hand_over(relay)
+            relay_to(live, self._peer, relay)
+        else:
+            self._admit(live, server_name)
+
+    def _live(self, server_name: str | None) -> LiveForwarding | None:
+        label = label_of_host(server_name, self._door.domain) if server_name else None
+        live = self._door.tunnels.by_name(label) if label else None
+        # A forwarding of a port has a name too, but no TLS.
+        return live if live and live.forwarding.kind in (Kind.HTTP, Kind.TLS, Kind.TLSTCP) else None
+
+    def _admit(self, live: LiveForwarding, server_name: str | None) -> None:
+        is_raw = live.forwarding.kind is Kind.TLSTCP
+
+        def go_on(_: None) -> None:
+            inside = _TlsTcpVisitor(live, self._peer, self._door.clock) if is_raw else None
+            self._end_tls(server_name, inside or self._door.inside(self._peer, server_name))
+            self._transport.resumeProducing()
+
+        def refuse(failure: Failure) -> None:
+            if failure.check(CancelledError) is not None:
+                return  # the visitor has left
+            failure.trap(NotAdmitted, Refusal)
+            if is_raw or failure.check(NotAdmitted) is not None:
+                self._transport.abortConnection()
+            else:
+                # The tunnel has ended meanwhile: the page for that is said over TLS.
+                go_on(None)
+
+        def failed(failure: Failure) -> None:
+            self._log.failure("a visitor could not be served", failure=failure)
+            self._transport.abortConnection()
+
+        self._waiting = waiting = admitted(live, self._peer)
+        if not waiting.called:
+            self._transport.pauseProducing()
+        waiting.addCallbacks(go_on, refuse).addErrback(failed)
+
+    def _end_tls(self, server_name: str | None, inside: IProtocol) -> None:
+        creator = self._door.certificates.for_server_name(server_name)
+        self._hand_over(VisitorTls(TLSMemoryBIOFactory(creator, False, Factory(), self._door.clock), inside))
+
+    def _hand_over(self, chosen: IProtocol) -> None:
+        self._waiting = None
+        self._doorway.hand_over(chosen, bytes(self._reader.received))
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self._transport.abortConnection()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class VisitorTls(BufferingTLSTransport):
+    """
+    TLS that ends here. A visitor who does not answer our close_notify is not waited for: after 10 s TCP is closed,
+    when what was written has been sent.
+    """
+
+    _closing: IDelayedCall | None = None
+
+    def loseConnection(self) -> None:
+        if self._closing is None and self.connected:
+            self._closing = self.factory._clock.callLater(CLOSE_NOTIFY, self._close)
+        super().loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        super().connectionLost(reason)
+
+    def _close(self) -> None:
+        cast(Any, self.transport).loseConnection()
+
+
+@implementer(IHandshakeListener)
+class _TlsTcpVisitor(Doorway):
+    """Inside the TLS of a ``tlstcp`` tunnel: with the end of the handshake the relay begins."""
+
+    def __init__(self, live: LiveForwarding, peer: Peer, clock: IReactorTime) -> None:
+        self._live = live
+        self._peer = peer
+        self._clock = clock
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self._deadline = self._clock.callLater(HANDSHAKE, self._too_late)
+
+    def handshakeCompleted(self) -> None:
+        self._cancel_deadline()
+        relay = Relay(self._live.tunnel, self._clock)
+        self.hand_over(relay)
+        relay_to(self._live, self._peer, relay)
+
+    def left(self) -> None:
+        self._cancel_deadline()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        cast(Any, self.transport).abortConnection()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
