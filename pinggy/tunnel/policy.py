@@ -20,6 +20,11 @@ MOST_WORDS = 256
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _SNI = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 
+# RFC 9112 6 and RFC 9110 7.6.1: to change these is to change which bytes are one request.
+_OF_THE_CONNECTION = frozenset(
+    "connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -122,6 +127,8 @@ class _Draft:
 def _header_name(word: str, name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise UnknownArgument.of(word, "has no well-formed header name")
+    if name.lower() in _OF_THE_CONNECTION:
+        raise UnknownArgument.of(word, "is refused: that header says where a message ends, and is not yours to set")
     return name
 
 
@@ -186,6 +193,8 @@ def _option(draft: _Draft, word: str, rest: str) -> None:
         case "https" | "httpsonly" if not colon:
             draft.options["https_only"] = True
         case "xff":
+            if value.lower() == "host":
+                raise UnknownArgument.of(word, "is refused: Host says which tunnel is meant")
             draft.options["xff"] = _header_name(word, value) if colon else "X-Forwarded-For"
         case "fullurl" | "fullrequesturl" if not colon:
             draft.options["full_url"] = True
@@ -212,3 +221,16 @@ _READERS = {
     "w": _whitelist,
     "x": _option,
 }
+
+
+def unserved(policy: Policy) -> str | None:
+    """
+    The first option of *policy* that is understood but not in force on any edge yet, as the user writes it.
+
+    A tunnel is refused rather than served without what it asks for.
+    """
+    if policy.local_tls is not None:
+        return "x:localServerTls"
+    if policy.haproxy is not None:
+        return "x:haproxy"
+    return None

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from twisted.conch.ssh.common import NS
+from twisted.conch.ssh.connection import MSG_REQUEST_FAILURE, MSG_REQUEST_SUCCESS
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
+
+from pinggy.edge.ssh.channel import FlowChannel
+from pinggy.edge.ssh.connection import OrderedConnection
+
+
+class RecordingTransport:
+    """What a connection asks of the SSH transport."""
+
+    def __init__(self) -> None:
+        self.transport = StringTransport()
+        self.packets: list[tuple[int, bytes]] = []
+
+    def sendPacket(self, kind: int, data: bytes) -> None:
+        self.packets.append((kind, data))
+
+
+class SlowConnection(OrderedConnection):
+    """Answers global requests when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Deferred[Any]] = []
+
+    def gotGlobalRequest(self, requestType: bytes, data: bytes) -> Deferred[Any]:
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+
+def connected() -> tuple[SlowConnection, RecordingTransport]:
+    connection, transport = SlowConnection(), RecordingTransport()
+    connection.transport = transport
+    connection.serviceStarted()
+    return connection, transport
+
+
+def request(connection: OrderedConnection, want_reply: bool = True) -> None:
+    connection.ssh_GLOBAL_REQUEST(NS(b"tcpip-forward") + bytes([want_reply]) + b"rest")
+
+
+def test_replies_keep_the_order_of_the_requests() -> None:
+    connection, transport = connected()
+    for _ in range(3):
+        request(connection)
+    connection.asked[2].callback(b"third")
+    connection.asked[1].callback(None)
+    assert transport.packets == []
+    connection.asked[0].callback(b"first")
+    assert transport.packets == [
+        (MSG_REQUEST_SUCCESS, b"first"),
+        (MSG_REQUEST_FAILURE, b""),
+        (MSG_REQUEST_SUCCESS, b"third"),
+    ]
+
+
+def test_a_failed_request_is_refused_and_the_next_is_answered() -> None:
+    connection, transport = connected()
+    request(connection)
+    request(connection)
+    connection.asked[1].callback(b"")
+    connection.asked[0].errback(ValueError("no"))
+    assert transport.packets == [(MSG_REQUEST_FAILURE, b""), (MSG_REQUEST_SUCCESS, b"")]
+
+
+def test_no_reply_where_none_is_wanted() -> None:
+    connection, transport = connected()
+    request(connection, want_reply=False)
+    connection.asked[0].callback(b"data")
+    assert transport.packets == []
+
+
+def test_reading_stops_while_too_many_requests_await_their_answer() -> None:
+    connection, transport = connected()
+    for _ in range(connection.mostWaiting):
+        request(connection)
+    assert transport.transport.producerState == "producing"
+    request(connection)
+    assert transport.transport.producerState == "paused"
+    connection.asked[0].callback(b"")
+    assert transport.transport.producerState == "producing"
+
+
+class Taking(FlowChannel):
+    def __init__(self) -> None:
+        super().__init__(localWindow=1000, localMaxPacket=400)
+        self.got = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+
+
+def with_channel() -> tuple[SlowConnection, RecordingTransport, Taking]:
+    connection, transport = connected()
+    channel = Taking()
+    channel.conn, channel.id = connection, 0
+    channel.isOpen = True
+    connection.channels[0] = channel
+    connection.channelsToRemoteChannel[channel] = 7
+    connection.localToRemoteChannel[0] = 7
+    return connection, transport, channel
+
+
+def data(payload: bytes, length: int | None = None) -> bytes:
+    return struct.pack(">2L", 0, len(payload) if length is None else length) + payload
+
+
+def test_data_goes_to_its_channel_and_its_window_shrinks() -> None:
+    connection, _, channel = with_channel()
+    connection.ssh_CHANNEL_DATA(data(b"x" * 100))
+    assert channel.got == b"x" * 100
+    assert channel.localWindowLeft == 900
+
+
+def test_a_channel_that_gets_more_than_its_window_is_closed() -> None:
+    connection, _, channel = with_channel()
+    channel.pauseProducing()
+    for _ in range(3):
+        connection.ssh_CHANNEL_DATA(data(b"x" * 400))
+    assert len(channel.got) == 800
+    assert channel.localClosed
+
+
+def test_a_packet_larger_than_was_agreed_closes_its_channel() -> None:
+    connection, _, channel = with_channel()
+    connection.ssh_CHANNEL_DATA(data(b"x" * 401))
+    assert channel.got == b""
+    assert channel.localClosed
+
+
+def test_a_length_that_lies_closes_its_channel() -> None:
+    connection, _, channel = with_channel()
+    connection.ssh_CHANNEL_DATA(data(b"x" * 10, length=300))
+    assert channel.got == b""
+    assert channel.localClosed
+
+
+def test_data_after_our_close_is_dropped() -> None:
+    connection, _, channel = with_channel()
+    connection.sendClose(channel)
+    connection.ssh_CHANNEL_DATA(data(b"late"))
+    assert channel.got == b""
+
+
+def test_a_full_transport_holds_every_channel() -> None:
+    connection, transport, channel = with_channel()
+    channel.remoteWindowLeft, channel.remoteMaxPacket = 100, 100
+    connection.pauseProducing()
+    channel.write(b"waits")
+    assert transport.packets == []
+    connection.resumeProducing()
+    assert [payload[8:] for _, payload in transport.packets] == [b"waits"]
