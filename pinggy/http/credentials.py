@@ -1,0 +1,60 @@
+"""
+Who may ask: the passwords and keys of a policy against the Authorization of a request (RFC 7617, RFC 6750).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+
+from pinggy.http.head import Headers, RequestHead
+from pinggy.tunnel.policy import Policy
+
+
+def is_asked_for(policy: Policy) -> bool:
+    return bool(policy.basic or policy.bearer)
+
+
+def passes(head: RequestHead, policy: Policy) -> bool:
+    """Whether *head* carries one of the credentials that *policy* asks for; a near miss takes as long as any."""
+    values = [value for name, value in head.headers if name.lower() == "authorization"]
+    if len(values) != 1:
+        return False
+    scheme, _, credential = values[0].partition(" ")
+    match scheme.lower():
+        case "basic":
+            given = _decoded(credential.strip(" "))
+            wanted = [f"{each.user}:{each.password.reveal()}".encode() for each in policy.basic]
+        case "bearer":
+            given = credential.strip(" ").encode("latin-1")
+            wanted = [each.reveal().encode() for each in policy.bearer]
+        case _:
+            return False
+    # All are compared, whichever fits.
+    return sum(hmac.compare_digest(given, each) for each in wanted) > 0
+
+
+def challenges(policy: Policy, realm: str) -> Headers:
+    """The WWW-Authenticate headers of a 401. *realm* is ours: it is not escaped."""
+    asked: list[tuple[str, str]] = []
+    if policy.basic:
+        asked.append(("WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'))
+    if policy.bearer:
+        asked.append(("WWW-Authenticate", f'Bearer realm="{realm}"'))
+    return tuple(asked)
+
+
+def is_preflight(head: RequestHead) -> bool:
+    """Whether this is a CORS preflight as browsers send it (Fetch 4.8): it never carries a credential."""
+    if head.method != "OPTIONS":
+        return False
+    names = {name.lower() for name, _ in head.headers}
+    return "origin" in names and "access-control-request-method" in names
+
+
+def _decoded(credential: str) -> bytes:
+    try:
+        return base64.b64decode(credential.encode("latin-1"), validate=True)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,171 @@
+"""
+Where the body of a message ends (RFC 9112 6 and 7): after so many bytes, by chunks, with the connection, or at once.
+
+A scanner is fed what came and tells ``(body, rest, done)``: the bytes to pass on, those after the end of the body,
+and whether the end was reached. Bytes are passed on as they came; what is not well formed raises `Malformed` before
+it is passed on, since the reader behind us might understand it differently.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import Protocol
+
+from pinggy.http.malformed import Malformed
+
+LONGEST_CHUNK_LINE = 1024
+LONGEST_TRAILERS = 8 * 1024
+_LARGEST_CHUNK = 2**63 - 1
+# Extensions are let through but not read; control characters in them, a bare LF above all, are how readers differ.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_TRAILER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
+# RFC 9110 6.5.1: not in trailers, where a reader may merge them into what the head has settled.
+_NOT_IN_TRAILERS = frozenset(
+    b"authorization connection content-length cookie forwarded host te trailer transfer-encoding upgrade "
+    b"x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split()
+)
+
+Fed = tuple[bytes, bytes, bool]
+
+
+class Delimited(Enum):
+    """A body whose length is not known before it has passed."""
+
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+
+
+Framing = int | Delimited
+"""The length of a body in bytes (0: there is none), or what delimits it."""
+
+
+class Body(Protocol):
+    """One body on its way."""
+
+    def feed(self, data: bytes) -> Fed:
+        """Raises `Malformed`. After ``done`` it is not fed any more."""
+        ...
+
+
+def body_of(framing: Framing, *, unwrap: bool = False) -> Body:
+    """The scanner for *framing*; with *unwrap* the frames of chunks are taken off."""
+    if framing is Delimited.CHUNKED:
+        return ChunkedBody(unwrap=unwrap)
+    if framing is Delimited.UNTIL_CLOSE:
+        return EndlessBody()
+    assert isinstance(framing, int)
+    return FixedBody(framing)
+
+
+class FixedBody:
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    def feed(self, data: bytes) -> Fed:
+        left = self._left = self._left - len(data)
+        if left > 0:
+            return data, b"", False
+        if left == 0:
+            return data, b"", True
+        self._left = 0
+        return data[:left], data[left:], True
+
+
+class EndlessBody:
+    """Ends with the connection."""
+
+    def feed(self, data: bytes) -> Fed:
+        return data, b"", False
+
+
+class _Awaits(Enum):
+    SIZE = auto()
+    DATA = auto()
+    DATA_END = auto()
+    TRAILER = auto()
+    NOTHING = auto()
+
+
+class ChunkedBody:
+    """RFC 9112 7.1. A line is held back until all of it has come and is well formed; data is never held back."""
+
+    def __init__(self, *, unwrap: bool = False) -> None:
+        self._unwrap = unwrap
+        self._awaits = _Awaits.SIZE
+        self._left = 0
+        self._held = b""
+        self._trailers = 0
+
+    def feed(self, data: bytes) -> Fed:
+        if self._held:
+            data, self._held = self._held + data, b""
+        contents: list[bytes] = []
+        at = 0
+        while self._awaits is not _Awaits.NOTHING:
+            if self._awaits is _Awaits.DATA:
+                # The end of the data that is here, or the end of the chunk.
+                end = min(at + self._left, len(data))
+                if self._unwrap:
+                    contents.append(data[at:end])
+                self._left -= end - at
+                at = end
+                if self._left:
+                    break
+                self._awaits = _Awaits.DATA_END
+            else:
+                end = self._line_end(data, at)
+                if end < 0:
+                    self._held = data[at:]
+                    break
+                self._line(data[at:end])
+                at = end + 2
+        body = b"".join(contents) if self._unwrap else data[:at]
+        done = self._awaits is _Awaits.NOTHING
+        return body, data[at:] if done else b"", done
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        """Where the CRLF of the line at *at* begins, or -1 where it has not come yet."""
+        longest = 0 if self._awaits is _Awaits.DATA_END else LONGEST_CHUNK_LINE
+        end = data.find(b"\n", at, at + longest + 2)
+        if end < 0:
+            if len(data) - at >= longest + 2:
+                raise Malformed("A line between the chunks of the body is too long.")
+            return -1
+        if end == at or data[end - 1 : end] != b"\r":
+            raise Malformed("A line between the chunks of the body ends without CR.")
+        return end - 1
+
+    def _line(self, line: bytes) -> None:
+        match self._awaits:
+            case _Awaits.SIZE:
+                self._size(line)
+            case _Awaits.DATA_END:
+                if line:
+                    raise Malformed("A chunk of the body is longer than it says.")
+                self._awaits = _Awaits.SIZE
+            case _:
+                self._trailer(line)
+
+    def _size(self, line: bytes) -> None:
+        found = _CHUNK_LINE.fullmatch(line)
+        if found is None:
+            raise Malformed("The size of a chunk of the body is not well formed.")
+        size = int(found[1], 16)
+        if size > _LARGEST_CHUNK:
+            raise Malformed("A chunk of the body is too large to be true.")
+        self._left = size
+        self._awaits = _Awaits.DATA if size else _Awaits.TRAILER
+
+    def _trailer(self, line: bytes) -> None:
+        if not line:
+            self._awaits = _Awaits.NOTHING
+            return
+        found = _TRAILER_LINE.fullmatch(line)
+        if found is None:
+            raise Malformed("A trailer after the body is not well formed.")
+        if found[1].lower().replace(b"_", b"-") in _NOT_IN_TRAILERS:
+            raise Malformed("A trailer after the body names a header that belongs into the head.")
+        self._trailers += len(line) + 2
+        if self._trailers > LONGEST_TRAILERS:
+            raise Malformed("The trailers after the body are too long.")

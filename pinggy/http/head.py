@@ -1,0 +1,266 @@
+"""
+Heads of requests and responses: collected to their empty line, then read by httptools, then judged by RFC 9112.
+
+httptools refuses most of what readers understand differently (bare LF, obs-fold, NUL, CR, two Content-Lengths or one
+beside Transfer-Encoding); what it lets pass and we do not is refused here: the tests have a line for each.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import httptools
+
+from pinggy.http.framing import Delimited, Framing
+from pinggy.http.malformed import Malformed
+
+Headers = tuple[tuple[str, str], ...]
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.ASCII | re.IGNORECASE)
+# One protocol inside another that we would not read: an upgrade to it would carry requests past the policy.
+_NOT_UPGRADED_TO = ("h2c", "http", "tls")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """
+    *target* is in origin form (or ``*``), *host* the Host as it came (empty: HTTP/1.0 without one). *named* are the
+    headers that Connection names, in lower case. *upgrade* is the protocol asked for in place of HTTP, or None.
+    """
+
+    method: str
+    target: str
+    version: str
+    headers: Headers
+    host: str
+    framing: Framing
+    keep_alive: bool
+    named: frozenset[str]
+    upgrade: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """*upgrade* is the protocol of a 101 (or of a 426), else None."""
+
+    status: int
+    reason: str
+    version: str
+    headers: Headers
+    framing: Framing
+    keep_alive: bool
+    named: frozenset[str]
+    upgrade: str | None
+
+
+def parse_request(head: bytes, *, most_headers: int = 100) -> RequestHead:
+    """Read *head*, which ends with its empty line. Raises `Malformed`."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise Malformed("The request line is not well formed.")
+    method, target, version = (part.decode("latin-1") for part in line.groups())
+    if version not in ("1.1", "1.0"):
+        raise Malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
+    if method == "CONNECT":
+        raise Malformed("CONNECT is not served: this is no forward proxy.")
+    fields = _Fields()
+    fields.read(httptools.HttpRequestParser(fields), head, most_headers)
+    host = fields.host(version)
+    if not target.startswith("/"):
+        target, host = _origin_form(method, target, host)
+    if "#" in target:
+        raise Malformed("The request target has a fragment.")
+    return RequestHead(
+        method,
+        target,
+        version,
+        tuple(fields.headers),
+        host,
+        fields.framing(version, 0),
+        fields.keeps_alive(version),
+        fields.named,
+        fields.upgrade_asked() if version == "1.1" else None,
+    )
+
+
+def parse_response(head: bytes, method: str, *, most_headers: int = 256) -> ResponseHead:
+    """Read *head*, the response to a request with *method*. Raises `Malformed`."""
+    line = _STATUS_LINE.match(head)
+    if line is None:
+        raise Malformed("The status line is not well formed.")
+    version, status, reason = line[1].decode("ascii"), int(line[2]), (line[3] or b"").decode("latin-1")
+    fields = _Fields()
+    fields.read(httptools.HttpResponseParser(fields), head, most_headers)
+    # RFC 9112 6.3, rule 1.
+    bodiless = method == "HEAD" or status < 200 or status in (204, 304)
+    return ResponseHead(
+        status,
+        reason,
+        version,
+        tuple(fields.headers),
+        0 if bodiless else fields.framing(version, Delimited.UNTIL_CLOSE),
+        fields.keeps_alive(version),
+        fields.named,
+        fields.upgrade if status in (101, 426) else None,
+    )
+
+
+class HeadCollector:
+    """Collects one head after another, each up to its empty line and *limit* bytes."""
+
+    def __init__(self, limit: int, *, empty_line_first: bool = False) -> None:
+        self._limit = limit
+        self._lenient = self._may_skip = empty_line_first
+        self._held = b""
+        self._searched = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether a part of a head has come."""
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """
+        The head, empty line included, and what came after it; None where more must come. Raises `Malformed`.
+
+        With *empty_line_first* one empty line before a head is skipped (RFC 9112 2.2).
+        """
+        if self._held:
+            data = self._held + data
+        if self._may_skip and data.startswith(b"\r\n"):
+            data = data[2:]
+            self._may_skip = False
+        end = data.find(b"\r\n\r\n", self._searched) + 4
+        if end == 3:
+            self._hold(data)
+            return None
+        if end > self._limit:
+            raise self._too_large()
+        self._held = b""
+        self._searched = 0
+        self._may_skip = self._lenient
+        return data[:end], data[end:]
+
+    def _hold(self, data: bytes) -> None:
+        if len(data) > self._limit:
+            raise self._too_large()
+        # Somebody whose lines end with LF alone waits for an answer: refuse now, not when time is up.
+        if _BARE_LF.search(data, self._searched):
+            raise Malformed("A line of the head ends without CR.")
+        self._held = data
+        self._searched = max(0, len(data) - 3)
+
+    def _too_large(self) -> Malformed:
+        return Malformed(f"The request's head is too large: {self._limit} bytes at the most.", 431)
+
+
+_BARE_LF = re.compile(rb"(?:\A|[^\r])\n")
+
+
+class _Fields:
+    """The headers of one head as httptools finds them, and what those say that rule the connection."""
+
+    __slots__ = ("_complete", "_encodings", "_hosts", "_length", "headers", "named", "upgrade")
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[str, str]] = []
+        self.named: frozenset[str] = frozenset()
+        self.upgrade: str | None = None
+        self._hosts: list[str] = []
+        self._encodings: list[str] = []
+        self._length: str | None = None
+        self._complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        field = name.decode("latin-1")
+        content = value.decode("latin-1").strip(" \t")
+        self.headers.append((field, content))
+        lower = field.lower()
+        if lower not in _RULING:
+            return
+        if lower == "host":
+            self._hosts.append(content)
+        elif lower == "connection":
+            self.named |= {token.strip(" \t").lower() for token in content.split(",")} - {""}
+        elif lower == "content-length":
+            self._length = content
+        elif lower == "transfer-encoding":
+            self._encodings.append(content)
+        else:
+            self.upgrade = content if self.upgrade is None else f"{self.upgrade}, {content}"
+
+    def on_headers_complete(self) -> None:
+        self._complete = True
+
+    def read(self, parser: httptools.HttpRequestParser | httptools.HttpResponseParser, head: bytes, most: int) -> None:
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass  # said after a whole head that asks for an upgrade
+        except httptools.HttpParserInvalidMethodError:
+            raise Malformed("The method of the request is not known here.", 501) from None
+        except httptools.HttpParserError:
+            raise Malformed("The head is not well formed.") from None
+        if not self._complete:
+            raise Malformed("The head is not well formed.")
+        if len(self.headers) > most:
+            raise Malformed(f"The head has too many headers: {most} at the most.", 431)
+
+    def host(self, version: str) -> str:
+        """RFC 9112 3.2: exactly one in HTTP/1.1, one at the most in HTTP/1.0."""
+        if len(self._hosts) > 1:
+            raise Malformed("The request has two Host headers.")
+        if not self._hosts:
+            if version == "1.1":
+                raise Malformed("The request has no Host header.")
+            return ""
+        if not _HOST.fullmatch(self._hosts[0]):
+            raise Malformed("The Host header is not well formed.")
+        return self._hosts[0]
+
+    def framing(self, version: str, unsaid: Framing) -> Framing:
+        """RFC 9112 6.3, stricter: no other transfer coding than chunked, and that alone."""
+        if self._encodings:
+            if version != "1.1" or self._length is not None:
+                raise Malformed("Transfer-Encoding stands where it may not: in HTTP/1.0, or beside Content-Length.")
+            if len(self._encodings) > 1 or self._encodings[0].lower() != "chunked":
+                raise Malformed("No other Transfer-Encoding than chunked is read here.")
+            return Delimited.CHUNKED
+        if self._length is None:
+            return unsaid
+        # httptools has seen that there is one, of digits alone, below 2**64.
+        return int(self._length)
+
+    def keeps_alive(self, version: str) -> bool:
+        """RFC 9112 9.3."""
+        if "close" in self.named:
+            return False
+        return version == "1.1" or "keep-alive" in self.named
+
+    def upgrade_asked(self) -> str | None:
+        if self.upgrade is None or "upgrade" not in self.named:
+            return None
+        protocols = [each.strip(" \t").lower().partition("/")[0] for each in self.upgrade.split(",")]
+        return None if any(each in _NOT_UPGRADED_TO for each in protocols) else self.upgrade
+
+
+_RULING = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade"})
+
+
+def _origin_form(method: str, target: str, host: str) -> tuple[str, str]:
+    """The *target* as an origin server is asked (RFC 9112 3.2), and the host."""
+    if target == "*" and method == "OPTIONS":
+        return target, host
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise Malformed("The request target is neither a path nor a URL.")
+    authority, path = absolute.groups()
+    if (host and authority.lower() != host.lower()) or not _HOST.fullmatch(authority):
+        raise Malformed("The request asks for a URL of another host than its Host header names.")
+    if not path:
+        path = "*" if method == "OPTIONS" else "/"
+    return path if path.startswith(("/", "*")) else "/" + path, authority

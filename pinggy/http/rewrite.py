@@ -1,0 +1,158 @@
+"""
+What is changed in a head on its way: to the local server, and back to the visitor.
+
+Each hop has its own connection (RFC 9110 7.6.1), so its headers are taken off and ours put on. What a visitor says
+about himself (Forwarded and its kin) is dropped: the local server shall be able to believe those headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pinggy.http.framing import Delimited
+from pinggy.http.head import Headers, RequestHead, ResponseHead
+from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
+
+# TE goes too: we promise the local server nothing on the visitor's behalf, and trailers pass all the same.
+_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"})
+_OURS = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-pinggy-url"})
+# Neither Connection nor a rule of the client may take away what says where a message goes and where it ends.
+_KEPT = frozenset({"host", "content-length"})
+_DROPPED = _HOP | _OURS
+_OUT_OF_REACH = _HOP | {"content-length", "trailer"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How the visitor came: his *address* in text, and whether by TLS (*secure*)."""
+
+    address: str
+    secure: bool
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.secure else "http"
+
+
+def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, preflight: bool = False) -> bytes:
+    """
+    The head as the local server reads it: HTTP/1.1, whatever the visitor speaks (RFC 9110 6.2).
+
+    A *preflight* that passes untouched (x:passpreflight) keeps its head but for what belongs to the hop and what
+    would speak of the visitor in our name.
+    """
+    headers = _end_to_end(head.headers, _dropped(head, policy, preflight))
+    if not preflight:
+        headers += _about(head, policy, visit)
+        if policy.headers:
+            headers = _ruled(headers, policy.headers)
+    if head.framing is Delimited.CHUNKED:
+        headers.append(("Transfer-Encoding", "chunked"))
+    if head.upgrade is not None:
+        headers += (("Connection", "Upgrade"), ("Upgrade", head.upgrade))
+    return _written(f"{head.method} {head.target} HTTP/1.1\r\n", headers)
+
+
+def response_for_visitor(head: ResponseHead, *, chunked: bool, connection: str | None) -> bytes:
+    """
+    The head as the visitor reads it. *chunked*: the body goes out in chunks; *connection*: ``close``, ``keep-alive``
+    or nothing to say.
+    """
+    dropped = _HOP
+    if head.named:
+        dropped = dropped | (head.named - _KEPT)
+    if head.status == 204 or head.status < 200:
+        # RFC 9110 8.6: not here, though some servers send it.
+        dropped = dropped | {"content-length"}
+    headers = _end_to_end(head.headers, dropped)
+    if chunked:
+        headers.append(("Transfer-Encoding", "chunked"))
+    if head.upgrade is not None:
+        connection = "Upgrade" if connection is None else f"{connection}, Upgrade"
+        headers.append(("Upgrade", head.upgrade))
+    if connection is not None:
+        headers.append(("Connection", connection))
+    return _written(f"HTTP/1.1 {head.status} {head.reason}\r\n", headers)
+
+
+def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[str]:
+    dropped = _DROPPED
+    if head.named:
+        dropped = dropped | (head.named - _KEPT)
+    if policy.xff is not None:
+        dropped = dropped | {policy.xff.lower()}
+    if (policy.basic or policy.bearer) and not preflight:
+        # The credential has passed; it was for us.
+        dropped = dropped | {"authorization"}
+    if head.version == "1.0":
+        # RFC 9110 10.1.1: an HTTP/1.0 visitor could not read the 100 that this asks for.
+        dropped = dropped | {"expect"}
+    return dropped
+
+
+def _end_to_end(headers: Headers, dropped: frozenset[str]) -> list[tuple[str, str]]:
+    kept = []
+    for header in headers:
+        lower = header[0].lower()
+        if lower in dropped or ("_" in lower and _alias(lower) in dropped | _KEPT):
+            continue
+        kept.append(header)
+    return kept
+
+
+def _alias(name: str) -> str:
+    """CGI, WSGI and their kin read ``X_Forwarded_For`` as ``X-Forwarded-For``."""
+    return name.replace("_", "-")
+
+
+def _about(head: RequestHead, policy: Policy, visit: Visit) -> list[tuple[str, str]]:
+    """What we say about the visitor and his request."""
+    said = []
+    if policy.reverse_proxy:
+        said += [
+            ("X-Forwarded-For", visit.address),
+            ("X-Forwarded-Host", head.host),
+            ("X-Forwarded-Proto", visit.scheme),
+            ("Forwarded", f"for={_node(visit.address)};host={_quoted(head.host)};proto={visit.scheme}"),
+        ]
+    if policy.xff is not None and not (policy.reverse_proxy and policy.xff.lower() == "x-forwarded-for"):
+        said.append((policy.xff, visit.address))
+    if policy.full_url:
+        path = "" if head.target == "*" else head.target
+        said.append(("X-Pinggy-Url", f"{visit.scheme}://{head.host}{path}"))
+    return said
+
+
+def _node(address: str) -> str:
+    """RFC 7239 6: an IPv6 address in brackets, and quoted for its colons."""
+    return f'"[{address}]"' if ":" in address else address
+
+
+def _quoted(host: str) -> str:
+    """RFC 7239 4: a token, or quoted. A Host that was let in has no quotation mark and no backslash."""
+    return f'"{host}"' if ":" in host else host
+
+
+def _ruled(headers: list[tuple[str, str]], rules: Iterable[HeaderRule]) -> list[tuple[str, str]]:
+    """The client's rules in their order (ssh-interface, a: r: u:); Host keeps its place, and there is always one."""
+    for rule in rules:
+        name = rule.name.lower()
+        if name in _OUT_OF_REACH:
+            continue
+        if name == "host":
+            if rule.action is HeaderAction.UPDATE:
+                headers = [(key, rule.value) if key.lower() == "host" else (key, value) for key, value in headers]
+            continue
+        if rule.action is not HeaderAction.ADD:
+            headers = [header for header in headers if header[0].lower() != name]
+        if rule.action is not HeaderAction.REMOVE:
+            headers.append((rule.name, rule.value))
+    return headers
+
+
+def _written(line: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    parts = [line]
+    parts += [f"{name}: {value}\r\n" for name, value in headers]
+    parts.append("\r\n")
+    return "".join(parts).encode("latin-1")
