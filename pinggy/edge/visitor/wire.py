@@ -1,0 +1,118 @@
+"""
+The visitor's transport as we use it: read only while what comes has somewhere to go, and closed so that our last word
+arrives.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from twisted.internet.interfaces import IPushProducer, ITransport
+from zope.interface import implementer
+
+
+class WireUser(Protocol):
+    def wire_full(self) -> None:
+        """The visitor does not read: send no more."""
+        ...
+
+    def wire_drained(self) -> None:
+        """He has read it all."""
+        ...
+
+    def wire_finishing(self) -> None:
+        """All is sent; the visitor has yet to close."""
+        ...
+
+
+class _Transport(Protocol):
+    """TCP's and TLSMemoryBIOProtocol's, as far as it is used here."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class Wire:
+    """
+    *full*: what was sent waits for the visitor to read it. *secure*: TLS lies between, which has no half-close:
+    its own closing (we say so, the visitor answers, and only then the socket closes) does instead.
+    """
+
+    __slots__ = ("_finishing", "_lingering", "_reading", "_secure", "_transport", "_user", "full")
+
+    def __init__(self, transport: ITransport, user: WireUser, *, secure: bool) -> None:
+        self._transport = cast(_Transport, transport)
+        self._user = user
+        self._secure = secure
+        self._reading = True
+        self._finishing = False
+        self._lingering = False
+        self.full = False
+
+    def start(self) -> None:
+        self._transport.registerProducer(self, True)
+
+    def send(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def read(self, wanted: bool) -> None:
+        """Whether what the visitor sends is *wanted* at the moment."""
+        if wanted is self._reading:
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resumeProducing()
+        else:
+            self._transport.pauseProducing()
+
+    def send_end(self) -> None:
+        """No more is sent; more may be read. Over TLS this closes both ways."""
+        if self._secure:
+            self.finish(linger=False)
+        else:
+            self._transport.loseWriteConnection()
+
+    def finish(self, *, linger: bool) -> None:
+        """
+        Close when all is sent. To *linger* is to go on reading until the visitor closes: a socket that closes with
+        unread bytes is reset, and our last word may be lost by it (RFC 9112 9.6).
+        """
+        self._finishing = True
+        self._lingering = linger
+        if not self.full:
+            self._shut()
+
+    def abort(self) -> None:
+        """Close at once, so that the visitor sees that something is missing."""
+        self._transport.abortConnection()
+
+    # -- IPushProducer: the transport tells how the visitor reads ------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        self.full = True
+        self._user.wire_full()
+
+    def resumeProducing(self) -> None:
+        self.full = False
+        if self._finishing:
+            self._shut()
+        else:
+            self._user.wire_drained()
+
+    def stopProducing(self) -> None:
+        """The connection is lost: its protocol is told that next."""
+
+    def _shut(self) -> None:
+        self._transport.unregisterProducer()
+        if self._lingering and not self._secure:
+            self._transport.loseWriteConnection()
+        else:
+            self._transport.loseConnection()
+        self._user.wire_finishing()

@@ -1,0 +1,80 @@
+"""
+One visit of an HTTP visitor to a client, both in memory.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+
+from pinggy.edge.client import Peer
+from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.tunnel.addresses import PublicFace
+from tests.support.streams import FakeClient, FakeStream, live_forwarding
+from tests.support.transports import VisitorTransport
+
+FACE = PublicFace(domain="a.example", http_port=7080, https_port=7443)
+
+
+class Visit:
+    """One visitor connection to an edge that has *lives*, or a tunnel called ``shop``."""
+
+    def __init__(
+        self,
+        *lives: LiveForwarding,
+        secure: bool = False,
+        host: str = "192.0.2.7",
+        server_name: str | None = None,
+        limits: WebLimits | None = None,
+    ) -> None:
+        self.client = FakeClient()
+        self.tunnels = Tunnels()
+        for live in lives or (live_forwarding(self.client),):
+            self.tunnels.add(live)
+        shop = self.tunnels.by_name("shop")
+        assert shop is not None
+        self.shop = shop
+        assert isinstance(shop.tunnel.client, FakeClient)
+        self.client = shop.tunnel.client
+        self.clock = Clock()
+        self.protocol = WebVisitor(
+            tunnels=self.tunnels,
+            face=FACE,
+            peer=Peer(host, 40000),
+            secure=secure,
+            clock=self.clock,
+            limits=limits or WebLimits(),
+            server_name=server_name,
+        )
+        self.transport = VisitorTransport(self.protocol, host)
+
+    def say(self, data: bytes) -> None:
+        self.protocol.dataReceived(data)
+
+    def heard(self) -> bytes:
+        """What was sent to the visitor since the last time."""
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        return data
+
+    @property
+    def is_open(self) -> bool:
+        return not (self.transport.half_closed or self.transport.disconnecting)
+
+    @property
+    def stream(self) -> FakeStream:
+        """The last stream that was opened."""
+        return self.client.opened[-1]
+
+    def asked(self) -> bytes:
+        """What came to the client over the last stream since the last time."""
+        data = bytes(self.stream.written)
+        self.stream.written.clear()
+        return data
+
+    def leave(self) -> None:
+        """The connection is lost; nothing of it may stay behind."""
+        self.transport.closes()
+        assert not self.clock.getDelayedCalls()
+        for live in self.tunnels:
+            assert live.tally.open == 0
