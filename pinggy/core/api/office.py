@@ -1,0 +1,106 @@
+"""
+The operator's calls: GET lists, POST adds, DELETE on a thing takes it away. Each with the operator's key.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from pinggy.core.api.resource import JsonResource, Method, Nowhere, bearer, read
+from pinggy.core.authority import digest_of
+from pinggy.settings import Secret
+from pinggy.tunnel.refusals import MalformedMessage, NotAuthentic
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """``?account=NAME&history=1``"""
+
+    account: str | None
+    history: bool
+
+
+class OperatorKey:
+    """The key in force."""
+
+    def __init__(self, key: Secret) -> None:
+        self._digest = digest_of(key)
+
+    def check(self, request: Request) -> None:
+        """Raises `NotAuthentic`."""
+        if not hmac.compare_digest(digest_of(bearer(request)), self._digest):
+            raise NotAuthentic.of()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition(Generic[M]):
+    """The message that adds, and the method that takes it."""
+
+    cls: type[M]
+    add: Callable[[M], Deferred[Any]]
+
+
+class Collection(JsonResource):
+    """All things of one kind; below it each of them, by its id."""
+
+    def __init__(
+        self,
+        key: OperatorKey,
+        *,
+        show: Callable[[Query], Deferred[Any]],
+        addition: Addition[Any] | None = None,
+        remove: Callable[[str], Deferred[Any]] | None = None,
+    ) -> None:
+        methods: dict[bytes, Method] = {b"GET": self._get}
+        if addition is not None:
+            methods[b"POST"] = self._post
+        super().__init__(methods)
+        self._key = key
+        self._show = show
+        self._addition = addition
+        self._remove = remove
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        if self._remove is None or not path or request.postpath:
+            return Nowhere()
+        return _Thing(self._key, path, self._remove)
+
+    async def _get(self, request: Request) -> Any:
+        self._key.check(request)
+        account = _argument(request, b"account")
+        return await self._show(Query(account=account, history=_argument(request, b"history") == "1"))
+
+    async def _post(self, request: Request) -> Any:
+        self._key.check(request)
+        assert self._addition is not None
+        return await self._addition.add(read(self._addition.cls, request))
+
+
+class _Thing(JsonResource):
+    def __init__(self, key: OperatorKey, path: bytes, remove: Callable[[str], Deferred[Any]]) -> None:
+        super().__init__({b"DELETE": self._delete})
+        self._key = key
+        self._path = path
+        self._remove = remove
+
+    async def _delete(self, request: Request) -> Any:
+        self._key.check(request)
+        try:
+            name = self._path.decode("utf-8")
+        except UnicodeDecodeError:
+            raise MalformedMessage("The path is not UTF-8.") from None
+        return await self._remove(name)
+
+
+def _argument(request: Request, name: bytes) -> str | None:
+    values = request.args.get(name) if request.args else None
+    return values[0].decode("utf-8", "replace") if values else None

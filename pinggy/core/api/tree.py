@@ -1,0 +1,86 @@
+"""
+Which Resource lives at which path.
+"""
+
+from __future__ import annotations
+
+from pinggy.core.api.edges import EdgeMessage
+from pinggy.core.api.health import Healthz, Readyz
+from pinggy.core.api.office import Addition, Collection, OperatorKey
+from pinggy.core.api.resource import JsonResource, Nowhere
+from pinggy.core.authority import Authority
+from pinggy.core.ledger import Ledger
+from pinggy.core.operator import Operator
+from pinggy.settings import Secret
+from pinggy.wire import messages, operator, paths
+
+
+def make_tree(ledger: Ledger, authority: Authority, office: Operator, operator_key: Secret) -> JsonResource:
+    key = OperatorKey(operator_key)
+    root = Nowhere()
+    for path, resource in {
+        paths.HEALTHZ: Healthz(),
+        paths.READYZ: Readyz(ledger),
+        paths.REGISTER: EdgeMessage(authority, messages.Register, authority.register),
+        paths.IDENTIFY: EdgeMessage(
+            authority, messages.Identify, lambda edge, message: authority.identify(message.credential)
+        ),
+        paths.AUTHORIZE: EdgeMessage(authority, messages.Authorize, authority.authorize),
+        paths.LIVE: EdgeMessage(authority, messages.Live, authority.live),
+        paths.RENEW: EdgeMessage(authority, messages.Renew, authority.renew),
+        paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
+        paths.ACCOUNTS: Collection(
+            key,
+            show=lambda query: office.accounts(),
+            addition=Addition(cls=operator.AddAccount, add=office.add_account),
+        ),
+        paths.TOKENS: Collection(
+            key,
+            show=lambda query: office.tokens(query.account),
+            addition=Addition(cls=operator.AddToken, add=office.add_token),
+            remove=office.revoke_token,
+        ),
+        paths.KEYS: Collection(
+            key,
+            show=lambda query: office.keys(query.account),
+            addition=Addition(cls=operator.AddKey, add=office.add_key),
+            remove=office.remove_key,
+        ),
+        paths.NAMES: Collection(
+            key,
+            show=lambda query: office.names(query.account),
+            addition=Addition(cls=operator.ReserveName, add=office.reserve_name),
+            remove=office.free_name,
+        ),
+        paths.PORTS: Collection(
+            key,
+            show=lambda query: office.ports(query.account),
+            addition=Addition(cls=operator.ReservePort, add=office.reserve_port),
+            remove=office.free_port,
+        ),
+        paths.EDGES: Collection(
+            key,
+            show=lambda query: office.edges(),
+            addition=Addition(cls=operator.AddEdge, add=office.add_edge),
+            remove=office.remove_edge,
+        ),
+        paths.TUNNELS: Collection(
+            key,
+            show=lambda query: office.tunnels(query.account, query.history),
+            remove=office.close_tunnel,
+        ),
+    }.items():
+        _plant(root, path, resource)
+    return root
+
+
+def _plant(root: JsonResource, path: str, resource: JsonResource) -> None:
+    *branches, leaf = path.encode("ascii").lstrip(b"/").split(b"/")
+    node = root
+    for branch in branches:
+        below = node.children.get(branch)
+        if below is None:
+            below = Nowhere()
+            node.putChild(branch, below)
+        node = below
+    node.putChild(leaf, resource)

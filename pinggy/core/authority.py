@@ -1,0 +1,328 @@
+"""
+The rules of tunnels: who is it, what may they have, and when is it over.
+
+Each method takes one message of an authentic edge. A tunnel belongs to the edge that authorized it first: for any
+other edge it does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from pinggy.core.claims import Claimant, Claims
+from pinggy.core.config import CoreSettings
+from pinggy.core.ledger import EdgeEntry, Ledger, NewTunnel, Transaction, TunnelEntry
+from pinggy.settings import Secret
+from pinggy.tunnel import refusals
+from pinggy.tunnel.grant import ANONYMOUS, Identity, Limits
+from pinggy.tunnel.refusals import (
+    Conflict,
+    LeaseLost,
+    LimitReached,
+    MalformedMessage,
+    NotAuthentic,
+    Refusal,
+    from_wire,
+)
+from pinggy.tunnel.token import parse_token
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    ByKey,
+    ByToken,
+    Credential,
+    Done,
+    Granted,
+    Live,
+    Nobody,
+    Refused,
+    Register,
+    Registered,
+    Release,
+    Renew,
+    Renewed,
+    Usage,
+    Want,
+)
+
+_TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}", re.ASCII)
+_CODE = re.compile(r"[a-z-]{1,40}", re.ASCII)
+_MOST_WANTS = 1000
+_MOST_HOST_KEYS = 20
+_HIGHEST_NUMBER = 2**31 - 1
+_HIGHEST_COUNT = 2**63 - 1
+
+
+class Authority:
+    _log = Logger()
+
+    def __init__(self, ledger: Ledger, settings: CoreSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+
+    # -- edges ------------------------------------------------------------------------------------------------
+
+    def edge_of(self, secret: Secret) -> Deferred[EdgeEntry]:
+        """The edge whose secret this is. Fails with `NotAuthentic`."""
+        digest = digest_of(secret)
+
+        async def work(ledger: Transaction) -> EdgeEntry:
+            edge = await ledger.edge_by_digest(digest)
+            if edge is None or not hmac.compare_digest(edge.digest, digest):
+                raise NotAuthentic.of()
+            return edge
+
+        return self._ledger.transact(work)
+
+    def register(self, edge: EdgeEntry, message: Register) -> Deferred[Registered]:
+        """*edge* has started: the tunnels of its earlier instances are over."""
+        _check(_INSTANCE.fullmatch(message.instance), "Register.instance")
+        _check(len(message.host_keys) <= _MOST_HOST_KEYS, "Register.host_keys")
+        _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
+
+        async def work(ledger: Transaction) -> Registered:
+            left = await ledger.register_edge(edge.name, message.instance, message.host_keys)
+            ended = await ledger.end(left, refusals.EdgeStopping("The edge was started anew: start the tunnel again."))
+            if ended:
+                self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
+            return Registered(
+                edge=edge.name, region=edge.region, domain=self._settings.domain, lease=self._settings.lease
+            )
+
+        return self._ledger.transact(work)
+
+    # -- whose tunnel -----------------------------------------------------------------------------------------
+
+    def identify(self, credential: Credential) -> Deferred[Identity]:
+        """Fails with `TokenMistyped`, `TokenUnknown` or `KeyUnknown`."""
+        return self._ledger.transact(lambda ledger: _identity(ledger, credential))
+
+    # -- tunnels ----------------------------------------------------------------------------------------------
+
+    def authorize(self, edge: EdgeEntry, message: Authorize) -> Deferred[Authorized]:
+        """
+        Grant what *message* wants, as far as the rules go. Repeated with the same numbers, it gives the same answer.
+
+        Fails as a whole where the credential is refused, and with the reason where the tunnel is over already,
+        with `Conflict` where it is another edge's or identity's.
+        """
+        _check(_TUNNEL.fullmatch(message.tunnel), "Authorize.tunnel")
+        _check(len(message.wants) <= _MOST_WANTS, "Authorize.wants")
+        _check(all(1 <= want.number <= _HIGHEST_NUMBER for want in message.wants), "Authorize.wants.number")
+        _check(len({want.number for want in message.wants}) == len(message.wants), "Authorize.wants.number")
+        _check(all(1 <= port <= 65535 for port in message.taken_ports), "Authorize.taken_ports")
+        message = replace(message, address=message.address.partition("%")[0])
+        subnet = subnet_of(message.address)
+        return self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
+
+    async def _authorize(self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str) -> Authorized:
+        identity = await _identity(ledger, message.credential)
+        # One at a time for this tunnel (its release may overtake it) and for whom the limits count.
+        whose = f"subnet {subnet}" if identity.account is None else f"account {identity.account}"
+        await ledger.lock(f"tunnel {message.tunnel}", whose)
+        tunnel = await ledger.tunnel(message.tunnel)
+        if tunnel is not None:
+            _check_same(tunnel, edge, identity)
+            await ledger.extend_lease(tunnel.id, self._settings.lease)
+            expires_in = tunnel.expires_in
+        else:
+            over = await ledger.end_of(message.tunnel)
+            if over is not None:
+                raise over
+            expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
+            refusal = await self._too_many(ledger, identity, subnet)
+            if refusal is not None:
+                return self._answer(identity, expires_in, _refused(message.wants, refusal), ())
+            await ledger.add_tunnel(
+                NewTunnel(
+                    id=message.tunnel,
+                    edge=edge.name,
+                    identity=identity,
+                    address=message.address,
+                    subnet=subnet,
+                    lease=self._settings.lease,
+                    expires_in=expires_in,
+                )
+            )
+        claims = Claims(
+            ledger,
+            self._settings,
+            Claimant(
+                tunnel=message.tunnel,
+                identity=identity,
+                address=message.address,
+                force=message.force,
+                taken_ports=frozenset(message.taken_ports),
+            ),
+        )
+        results = await claims.serve(message.wants)
+        if tunnel is None and not any(isinstance(result, Granted) for result in results):
+            await ledger.forget_tunnel(message.tunnel)
+        return self._answer(identity, expires_in, results, claims.superseded)
+
+    def _answer(
+        self,
+        identity: Identity,
+        expires_in: float | None,
+        results: tuple[Granted | Refused, ...],
+        superseded: Sequence[str],
+    ) -> Authorized:
+        limits = self._settings.limits
+        return Authorized(
+            identity=identity,
+            limits=Limits(forwardings=limits.forwardings_per_tunnel, channels=limits.channels_per_tunnel),
+            results=results,
+            expires_in=expires_in,
+            superseded=tuple(dict.fromkeys(superseded)),
+        )
+
+    async def _too_many(self, ledger: Transaction, identity: Identity, subnet: str) -> LimitReached | None:
+        limits = self._settings.limits
+        crowd = await ledger.crowd(identity.account, subnet)
+        if crowd.new_of_subnet >= limits.new_tunnels_per_minute_per_address:
+            return LimitReached("Too many tunnels were started from your address within a minute: wait a little.")
+        if identity.account is None and crowd.anonymous_of_subnet >= limits.anonymous_tunnels_per_address:
+            return LimitReached(
+                f"Your address has {crowd.anonymous_of_subnet} anonymous tunnels already: close one, or use a token."
+            )
+        if identity.account is not None and crowd.of_account >= limits.tunnels_per_account:
+            return LimitReached(f"Your account has {crowd.of_account} tunnels already: close one first.")
+        return None
+
+    def live(self, edge: EdgeEntry, message: Live) -> Deferred[Done]:
+        """Fails with the reason where the tunnel is over, with `LeaseLost` where it is not this edge's."""
+        _check(_TUNNEL.fullmatch(message.tunnel), "Live.tunnel")
+        _check_numbers(message.numbers, "Live.numbers")
+
+        async def work(ledger: Transaction) -> Done:
+            tunnel = await ledger.tunnel(message.tunnel)
+            if tunnel is None:
+                raise await ledger.end_of(message.tunnel) or LeaseLost.of()
+            if tunnel.edge != edge.name:
+                raise LeaseLost.of()
+            await ledger.set_live(tunnel.id, message.numbers)
+            await ledger.extend_lease(tunnel.id, self._settings.lease)
+            return Done()
+
+        return self._ledger.transact(work)
+
+    def renew(self, edge: EdgeEntry, message: Renew) -> Deferred[Renewed]:
+        """Extend the leases of all tunnels named; the answer is those that are over."""
+        for usage in message.tunnels:
+            _check_usage(usage)
+        _check(len({usage.tunnel for usage in message.tunnels}) == len(message.tunnels), "Renew.tunnels")
+
+        async def work(ledger: Transaction) -> Renewed:
+            return Renewed(lost=await ledger.renew(edge.name, message.tunnels, self._settings.lease))
+
+        return self._ledger.transact(work)
+
+    def release(self, edge: EdgeEntry, message: Release) -> Deferred[Done]:
+        """
+        End the tunnel, or those numbers of it. What is not this edge's is left alone.
+
+        A tunnel that nobody knows may still come: its id is remembered for a while, and its authorization refused.
+        """
+        _check(_TUNNEL.fullmatch(message.tunnel), "Release.tunnel")
+        _check(_CODE.fullmatch(message.code), "Release.code")
+        _check_numbers(message.numbers or (), "Release.numbers")
+        if message.usage is not None:
+            _check_usage(message.usage)
+            _check(message.usage.tunnel == message.tunnel, "Release.usage.tunnel")
+
+        async def work(ledger: Transaction) -> Done:
+            await ledger.lock(f"tunnel {message.tunnel}")
+            tunnel = await ledger.tunnel(message.tunnel)
+            if tunnel is None:
+                if message.numbers is None and await ledger.end_of(message.tunnel) is None:
+                    await ledger.release_early(edge.name, message.tunnel)
+            elif tunnel.edge == edge.name:
+                await self._release(ledger, message)
+            return Done()
+
+        return self._ledger.transact(work)
+
+    async def _release(self, ledger: Transaction, message: Release) -> None:
+        if message.usage is not None:
+            await ledger.note_usage(message.usage)
+        if message.numbers is None:
+            reason = from_wire(message.code, "This tunnel has been closed by its edge.")
+            await ledger.end((message.tunnel,), reason)
+        else:
+            await ledger.end_forwardings(message.tunnel, message.numbers)
+
+
+def digest_of(secret: Secret) -> bytes:
+    """SHA-256, 32 bytes: what is stored and compared instead of a secret of ours (all are random and long)."""
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).digest()
+
+
+def subnet_of(address: str) -> str:
+    """What limits count: an IPv4 address itself, the /64 of an IPv6 one. Raises `MalformedMessage`."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        raise MalformedMessage("Authorize.address is not an IP address.") from None
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((int(ip), 64), strict=False))
+    return str(ip)
+
+
+async def _identity(ledger: Transaction, credential: Credential) -> Identity:
+    match credential:
+        case Nobody():
+            return ANONYMOUS
+        case ByToken():
+            return await _identity_by_token(ledger, credential.token)
+        case ByKey():
+            if not _FINGERPRINT.fullmatch(credential.fingerprint):
+                raise MalformedMessage("ByKey.fingerprint is not a SHA256: fingerprint.")
+            account = await ledger.account_of_key(credential.fingerprint)
+            if account is None:
+                raise refusals.KeyUnknown.of()
+            return Identity(account=account, label=credential.fingerprint)
+
+
+async def _identity_by_token(ledger: Transaction, secret: Secret) -> Identity:
+    token = parse_token(secret.reveal())
+    if token is None:
+        raise refusals.TokenMistyped.of()
+    entry = await ledger.token(token.prefix)
+    if entry is None or not hmac.compare_digest(entry.digest, token.digest) or entry.revoked:
+        raise refusals.TokenUnknown.of(token.prefix)
+    return Identity(account=entry.account, label=entry.prefix)
+
+
+def _check_same(tunnel: TunnelEntry, edge: EdgeEntry, identity: Identity) -> None:
+    if tunnel.edge != edge.name or tunnel.identity != identity:
+        raise Conflict("This tunnel belongs to another edge or another identity.")
+
+
+def _refused(wants: Sequence[Want], refusal: Refusal) -> tuple[Refused, ...]:
+    return tuple(Refused(code=refusal.code, text=refusal.text, number=want.number) for want in wants)
+
+
+def _check_usage(usage: Usage) -> None:
+    _check(_TUNNEL.fullmatch(usage.tunnel), "Usage.tunnel")
+    _check(all(0 <= each <= _HIGHEST_COUNT for each in (usage.received, usage.sent, usage.visitors)), "Usage")
+
+
+def _check_numbers(numbers: Sequence[int], where: str) -> None:
+    _check(all(1 <= number <= _HIGHEST_NUMBER for number in numbers), where)
+
+
+def _check(right: object, where: str) -> None:
+    if not right:
+        raise MalformedMessage(f"{where} is out of its bounds.")

@@ -1,0 +1,117 @@
+"""
+The settings of the core, as ``etc/core.toml`` explains them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pinggy.settings import Secret
+from pinggy.tunnel import names
+from pinggy.tunnel.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """
+    *url* is what libpq takes (``postgresql://user:password@host:port/name``). A statement is given up after
+    *statement_timeout* seconds; a call waits *patience* seconds for a database that is away, then it is refused.
+    """
+
+    url: Secret
+    pool: int = 8
+    statement_timeout: float = 10.0
+    patience: float = 5.0
+
+    def __post_init__(self) -> None:
+        _at_least(self, "pool", 1)
+        _at_least(self, "statement_timeout", 0.1)
+        _at_least(self, "patience", 0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings:
+    """Where edges and the operator reach the core. Port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 7070
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError("port is not a port: 1 to 65535.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSettings:
+    """The public ports of tcp tunnels, from *first* to *last*, both included."""
+
+    first: int = 20000
+    last: int = 29999
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last <= 65535:
+            raise ValueError("first and last are not a range of ports: 1 <= first <= last <= 65535.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """Counts. An address is one IPv4 address or one IPv6 /64."""
+
+    anonymous_tunnels_per_address: int = 20
+    new_tunnels_per_minute_per_address: int = 60
+    tunnels_per_account: int = 50
+    forwardings_per_tunnel: int = 20
+    channels_per_tunnel: int = 1000
+
+    def __post_init__(self) -> None:
+        _at_least(self, "anonymous_tunnels_per_address", 0)
+        _at_least(self, "new_tunnels_per_minute_per_address", 1)
+        _at_least(self, "tunnels_per_account", 1)
+        _at_least(self, "forwardings_per_tunnel", 1)
+        _at_least(self, "channels_per_tunnel", 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreSettings:
+    """
+    *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
+    tunnel may have. With *free_names* an account may take names that nobody has reserved.
+    """
+
+    domain: str
+    operator_key: Secret
+    database: DatabaseSettings
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    lease: float = 30.0
+    anonymous_minutes: float = 60.0
+    kept_names: tuple[str, ...] = ()
+    free_names: bool = True
+    ports: PortSettings = field(default_factory=PortSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+
+    def __post_init__(self) -> None:
+        _at_least(self, "lease", 1)
+        _at_least(self, "anonymous_minutes", 0.01)
+        _is_domain(self.domain)
+        if len(self.operator_key.reveal()) < 16:
+            raise ValueError("operator_key is too short: 16 characters at the least.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreFile:
+    """The whole of ``core.toml``."""
+
+    core: CoreSettings
+
+
+def _at_least(settings: object, name: str, least: float) -> None:
+    if not getattr(settings, name) >= least:
+        raise ValueError(f"{name} is too small: {least:g} at the least.")
+
+
+def _is_domain(domain: str) -> None:
+    try:
+        for label in domain.split("."):
+            names.parse_label(label)
+    except Refusal as refusal:
+        raise ValueError(f"domain is not a domain in lower case without a final dot: {refusal}") from None

@@ -1,0 +1,283 @@
+"""
+The contract of the store: transactions over accounts, reservations, edges and tunnels.
+
+`authority`, `claims` and `operator` decide; what keeps a `Ledger` only reads and writes. `postgres` is the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from pinggy.tunnel.grant import Forwarding, Identity
+from pinggy.tunnel.refusals import CoreAway, Refusal
+from pinggy.tunnel.request import Kind
+from pinggy.wire import operator
+from pinggy.wire.messages import Lost, Usage
+
+T = TypeVar("T")
+
+
+class LedgerAway(CoreAway):
+    """The store does not answer. A refusal, so that it can be said to whoever asked."""
+
+
+class LedgerError(Exception):
+    """The store answered with an error: a bug of ours, or a schema that is not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEntry:
+    prefix: str
+    digest: bytes
+    account: str
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeEntry:
+    """*digest* is the SHA-256 of the edge's secret."""
+
+    name: str
+    region: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelEntry:
+    """A live tunnel. *expires_in* is seconds from now, None for no end."""
+
+    id: str
+    edge: str
+    identity: Identity
+    address: str
+    expires_in: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTunnel:
+    """*subnet* is what limits count; *lease* and *expires_in* are seconds from now."""
+
+    id: str
+    edge: str
+    identity: Identity
+    address: str
+    subnet: str
+    lease: float
+    expires_in: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A forwarding that a tunnel holds. *named*: asked for by its name or port, not the default one."""
+
+    forwarding: Forwarding
+    named: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One name (and port) for one forwarding of *tunnel*."""
+
+    tunnel: str
+    number: int
+    kind: Kind
+    name: str
+    named: bool
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The live tunnel that holds a name or port."""
+
+    tunnel: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """How many tunnels there are: live of an account, live anonymous of a subnet, begun there in the last minute."""
+
+    of_account: int
+    anonymous_of_subnet: int
+    new_of_subnet: int
+
+
+class Edges(Protocol):
+    """Edges, as one transaction sees them."""
+
+    async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None: ...
+
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
+        """Note that *edge* runs as *instance*; the answer is its tunnels of other instances (still live)."""
+        ...
+
+    async def regions(self) -> frozenset[str]: ...
+
+    async def edges(self) -> tuple[operator.Edge, ...]: ...
+
+    async def add_edge(self, edge: operator.AddEdge, digest: bytes) -> bool:
+        """False where there is one of this name."""
+        ...
+
+    async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
+        """Make the edge of this name what *edge* says."""
+        ...
+
+    async def remove_edge(self, name: str) -> bool: ...
+
+
+class Accounts(Protocol):
+    """Accounts, their credentials and reservations, as one transaction sees them. ``add`` is False where it stands."""
+
+    async def has_account(self, name: str) -> bool: ...
+
+    async def accounts(self) -> tuple[operator.Account, ...]: ...
+
+    async def add_account(self, name: str) -> bool: ...
+
+    async def token(self, prefix: str) -> TokenEntry | None: ...
+
+    async def tokens(self, account: str | None) -> tuple[operator.TokenRow, ...]: ...
+
+    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool: ...
+
+    async def revoke_token(self, prefix: str) -> bool:
+        """False where there is no such token; harmless when repeated."""
+        ...
+
+    async def account_of_key(self, fingerprint: str) -> str | None: ...
+
+    async def keys(self, account: str | None) -> tuple[operator.Key, ...]: ...
+
+    async def add_key(self, account: str, fingerprint: str, kind: str, comment: str) -> bool: ...
+
+    async def remove_key(self, fingerprint: str) -> bool: ...
+
+    async def account_of_name(self, name: str) -> str | None:
+        """Who has reserved *name*."""
+        ...
+
+    async def names(self, account: str | None) -> tuple[operator.ReservedName, ...]:
+        """Reserved names, oldest first."""
+        ...
+
+    async def reserve_name(self, account: str, name: str) -> bool: ...
+
+    async def free_name(self, name: str) -> bool: ...
+
+    async def account_of_port(self, port: int) -> str | None: ...
+
+    async def ports(self, account: str | None) -> tuple[operator.ReservedPort, ...]:
+        """Reserved ports, oldest first."""
+        ...
+
+    async def reserve_port(self, account: str, port: int) -> bool: ...
+
+    async def free_port(self, port: int) -> bool: ...
+
+
+class TunnelBook(Protocol):
+    """Tunnels, live and ended, as one transaction sees them."""
+
+    async def lock(self, *subjects: str) -> None:
+        """One transaction at a time goes on past here for each of *subjects*, until it is over."""
+        ...
+
+    async def tunnel(self, tunnel: str) -> TunnelEntry | None:
+        """The live *tunnel*; nobody else changes it until this transaction is over."""
+        ...
+
+    async def add_tunnel(self, tunnel: NewTunnel) -> None: ...
+
+    async def forget_tunnel(self, tunnel: str) -> None:
+        """Take a tunnel away that has come to nothing, without history."""
+        ...
+
+    async def extend_lease(self, tunnel: str, lease: float) -> None: ...
+
+    async def crowd(self, account: str | None, subnet: str) -> Crowd: ...
+
+    async def end_of(self, tunnel: str) -> Refusal | None:
+        """Why *tunnel* ended, or was released before it came; None where nothing is known."""
+        ...
+
+    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[str, ...]:
+        """Move them to the history; the answer is those that were live."""
+        ...
+
+    async def forwardings(self, tunnel: str) -> tuple[Held, ...]: ...
+
+    async def claim(self, claim: Claim) -> int | None:
+        """
+        The epoch of the new forwarding, higher than any that its name had; None where somebody has the name or
+        port. Waits for other transactions that are about to take or free them.
+        """
+        ...
+
+    async def rename(self, tunnel: str, number: int, claim: Claim) -> int:
+        """Forwarding *number* becomes *claim*, of the same tunnel and name (and port); its new epoch."""
+        ...
+
+    async def end_forwardings(self, tunnel: str, numbers: Collection[int]) -> None: ...
+
+    async def holder_of_name(self, name: str) -> Holder | None: ...
+
+    async def holder_of_port(self, port: int) -> Holder | None: ...
+
+    async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:
+        """A random port of the range that nobody holds or has reserved."""
+        ...
+
+    async def set_live(self, tunnel: str, numbers: Collection[int]) -> None: ...
+
+    async def note_usage(self, usage: Usage) -> None: ...
+
+    async def release_early(self, edge: str, tunnel: str) -> None:
+        """Remember that *tunnel*, which nobody knows, was released."""
+        ...
+
+    async def renew(self, edge: str, usages: Sequence[Usage], lease: float) -> tuple[Lost, ...]:
+        """Renew those that are live tunnels of *edge*, however many, at once; the answer is the others."""
+        ...
+
+    async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """
+        Live tunnels whose lease is over, and those that expired *grace* seconds ago; locked. None that somebody
+        else is changing.
+        """
+        ...
+
+    async def forget_old(self, early: float, history: float) -> None:
+        """Drop early releases and history older than these seconds."""
+        ...
+
+    async def tunnels(self, account: str | None, history: bool) -> tuple[operator.TunnelRow, ...]:
+        """Live ones, or the latest ended ones; newest first."""
+        ...
+
+
+class Transaction(Edges, Accounts, TunnelBook, Protocol):
+    """What one piece of work sees and changes: all of it or nothing."""
+
+
+class Ledger(Protocol):
+    def transact(
+        self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
+    ) -> Deferred[T]:
+        """
+        Run *work* in one transaction and give its answer. What it raises undoes everything.
+
+        It may run more than once, each time from the start. A piece of work that must not be done twice says so
+        with *repeatable*: then it is given up when the store is lost at the moment of the commit.
+        Fails with what *work* raises, `LedgerAway` or `LedgerError`.
+        """
+        ...
+
+    def check(self) -> Deferred[None]:
+        """Fires when the store has answered. Fails with `LedgerAway`."""
+        ...

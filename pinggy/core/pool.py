@@ -1,0 +1,215 @@
+"""
+Connections to PostgreSQL that come back: each piece of work gets one for itself, in one transaction.
+
+txpostgres brings a pool and a detector of dead connections. That pool hands out dead connections first, because they
+fail fastest; that detector cannot be stopped while it reconnects. So a connection of ours that has died is thrown
+away, and whoever needs the next one makes it, as patiently for the first connection as for any later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from txpostgres import txpostgres
+
+from pinggy.core.ledger import LedgerAway, LedgerError
+from pinggy.settings import Secret
+
+T = TypeVar("T")
+_CONNECT_WAIT = 10.0
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+_ATTEMPTS = 10
+
+
+class Cursor(Protocol):
+    """What work does its statements with: `txpostgres.Cursor`."""
+
+    rowcount: int
+
+    def execute(self, sql: str, values: Any = None) -> Deferred[Any]: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+
+Work = Callable[[Cursor], Coroutine[Deferred[Any], Any, T]]
+
+
+class _Lost(Exception):
+    """The connection died. *in_doubt*: while it was told to commit, so that nobody knows whether it did."""
+
+    def __init__(self, error: psycopg2.Error, in_doubt: bool) -> None:
+        super().__init__(one_line(error))
+        self.in_doubt = in_doubt
+
+
+class _Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no types
+    def doRead(self) -> Exception | None:
+        # An idle connection that is cut raises here; returned instead of raised, the reactor closes it in silence.
+        try:
+            super().doRead()
+        except psycopg2.Error as error:
+            return error
+        return None
+
+
+class Pool:
+    """
+    At most *size* connections to the database *url*. *statement_timeout* and *patience* are seconds: how long a
+    statement may take, and how long a piece of work waits for a database that is away.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: IReactorTime, url: Secret, *, size: int, statement_timeout: float, patience: float
+    ) -> None:
+        self._reactor = reactor
+        self._size = size
+        self._patience = patience
+        self._dsn = Secret(_dsn(url, statement_timeout))
+        self._seats = DeferredSemaphore(size)
+        self._idle: list[_Connection] = []
+        self._closed = False
+        self._away = False
+
+    def transact(self, work: Work[T], *, repeatable: bool = True) -> Deferred[T]:
+        """As `pinggy.core.ledger.Ledger.transact`, over a bare cursor."""
+        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, repeatable)))
+
+    def close(self) -> Deferred[None]:
+        """Fires when the work in hand is done and all connections are closed; later work is refused."""
+        self._closed = True
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        for _ in range(self._size):
+            await self._seats.acquire()
+        while self._idle:
+            self._idle.pop().close()
+        for _ in range(self._size):
+            self._seats.release()
+
+    async def _patiently(self, work: Work[T], repeatable: bool) -> T:
+        deadline = self._reactor.seconds() + self._patience
+        pause = _FIRST_PAUSE
+        attempts = 0
+        while not self._closed:
+            attempts += 1
+            try:
+                connection = await self._take()
+                return await self._once(connection, work)
+            except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
+                # The server has undone everything: start over.
+                if attempts >= _ATTEMPTS:
+                    raise LedgerAway(_OVERLOADED) from error
+            except psycopg2.errors.QueryCanceled as error:
+                raise LedgerAway(_OVERLOADED) from error
+            except _Lost as lost:
+                if lost.in_doubt and not repeatable:
+                    raise LedgerAway("The database was lost in the middle: look whether it was done.") from lost
+                self._note_away(str(lost))
+                if self._reactor.seconds() + pause > deadline:
+                    raise LedgerAway(_AWAY) from lost
+                await deferLater(self._reactor, pause, lambda: None)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except psycopg2.Error as error:
+                raise LedgerError(one_line(error)) from error
+        raise LedgerAway("The core is stopping: try again soon.")
+
+    async def _take(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        connection = _Connection(self._reactor)
+        # Closing it is the only way to give up a connect: cancelling the Deferred of txpostgres raises.
+        bound = self._reactor.callLater(_CONNECT_WAIT, connection.close)
+        try:
+            await connection.connect(self._dsn.reveal())
+        except psycopg2.OperationalError as error:
+            raise _Lost(error, in_doubt=False) from None
+        except psycopg2.Error:
+            raise
+        except Exception as error:  # txpostgres passes on how the transport ended, whatever class that is
+            raise _Lost(psycopg2.OperationalError(str(error)), in_doubt=False) from None
+        finally:
+            if bound.active():
+                bound.cancel()
+        self._note_back()
+        return connection
+
+    async def _once(self, connection: _Connection, work: Work[T]) -> T:
+        """One transaction, by hand: txpostgres logs a failed rollback, which on a dead connection is no news."""
+        committing = False
+        cursor: Cursor = connection.cursor()
+        try:
+            await cursor.execute("BEGIN")
+            answer = await work(cursor)
+            committing = True
+            await cursor.execute("COMMIT")
+        except BaseException as error:
+            if await self._rolled_back(connection, cursor):
+                self._idle.append(connection)
+                raise
+            if isinstance(error, psycopg2.Error):
+                raise _Lost(error, in_doubt=committing) from None
+            raise
+        self._idle.append(connection)
+        return answer
+
+    async def _rolled_back(self, connection: _Connection, cursor: Cursor) -> bool:
+        """Whether *connection* is fit for the next; otherwise it is closed."""
+        try:
+            if not connection.closed:
+                await cursor.execute("ROLLBACK")
+                return True
+        except psycopg2.Error:
+            pass
+        connection.close()
+        return False
+
+    def _note_away(self, why: str) -> None:
+        if not self._away:
+            self._away = True
+            self._log.warn("the database is away: {why}", why=why)
+
+    def _note_back(self) -> None:
+        if self._away:
+            self._away = False
+            self._log.info("the database is back")
+
+
+_AWAY = "The service cannot start new tunnels at the moment (its database does not answer): try again soon."
+_OVERLOADED = "The database is overloaded at the moment: try again soon."
+
+
+def _dsn(url: Secret, statement_timeout: float) -> str:
+    """What libpq is given. Raises ValueError where *url* is none; the text holds nothing of it."""
+    try:
+        return psycopg2.extensions.make_dsn(
+            url.reveal(),
+            application_name="pinggy-core",
+            client_encoding="UTF8",
+            options=f"-c timezone=UTC -c statement_timeout={int(statement_timeout * 1000)}",
+            # A host that vanished without a word is found dead after 25 s, not after the kernel's two hours.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=25000,
+        )
+    except psycopg2.ProgrammingError:
+        raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:port/name.") from None
+
+
+def one_line(error: BaseException) -> str:
+    """What libpq says, as one line; it never repeats a password."""
+    return " ".join(str(error).split())

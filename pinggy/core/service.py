@@ -1,0 +1,152 @@
+"""
+The core, composed in one place: pool, migrations, ledger, authority, sweep and HTTP side, and their order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.core.api.site import Connections, CoreSite
+from pinggy.core.api.tree import make_tree
+from pinggy.core.authority import Authority
+from pinggy.core.config import CoreSettings
+from pinggy.core.ledger import LedgerAway, LedgerError
+from pinggy.core.migrations import load_migrations, migrate
+from pinggy.core.operator import Operator
+from pinggy.core.pool import Pool
+from pinggy.core.postgres import PostgresLedger
+from pinggy.core.sweep import Sweep
+from pinggy.settings import SettingsError
+
+
+class CoreService(Service):
+    """
+    One start and one stop; for another run make another one.
+
+    *operator* may be used as soon as `ready` has fired, also by who composes the service.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, settings: CoreSettings, pool: Pool) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._pool = pool
+        ledger = PostgresLedger(pool)
+        authority = Authority(ledger, settings)
+        self.operator = Operator(ledger, settings)
+        self._sweep = Sweep(reactor, ledger, settings.lease)
+        self._site = CoreSite(reactor, make_tree(ledger, authority, self.operator, settings.operator_key))
+        self._connections = Connections(reactor, self._site)
+        self._port: IListeningPort | None = None
+        self._stopping = False
+        self._starting: Deferred[None] | None = None
+        self._settled = False
+        self._failure: Failure | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; after `ready`."""
+        assert self._port is not None
+        address: Any = self._port.getHost()
+        return int(address.port)
+
+    @property
+    def url(self) -> str:
+        """Where an edge on this machine reaches it, without a final slash; after `ready`."""
+        host = self._settings.listen.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def ready(self) -> Deferred[None]:
+        """
+        Fires when the ledger is migrated and the port is open; may be asked often, also before the start.
+
+        Fails with `SettingsError`, one line that names the setting. Nothing else says it: ask.
+        """
+        if not self._settled:
+            self._waiting.append(Deferred())
+            return self._waiting[-1]
+        return succeed(None) if self._failure is None else fail(self._failure)
+
+    def startService(self) -> None:
+        super().startService()
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._not_started)
+        self._starting.addCallback(self._settle)
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when the calls in hand are answered, and port, connections and pool are closed."""
+        super().stopService()
+        self._stopping = True
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            applied = await migrate(self._pool, load_migrations())
+        except (LedgerAway, LedgerError) as error:
+            raise SettingsError(f"The setting core.database.url is of no use: {error.__cause__ or error}") from error
+        if applied:
+            self._log.info("the database was brought up to date: {applied} migrations", applied=applied)
+        if self._stopping:
+            raise SettingsError("The core was stopped before it was ready.")
+        listen = self._settings.listen
+        try:
+            self._port = self._reactor.listenTCP(listen.port, self._connections, interface=listen.host)
+        except CannotListenError as error:
+            why = getattr(error.socketError, "strerror", None) or error.socketError
+            raise SettingsError(
+                f"The setting core.listen.port = {listen.port} is of no use, on {listen.host}: {why}."
+            ) from error
+        self._sweep.start()
+        self._log.info("the core listens on {url}", url=self.url)
+
+    def _not_started(self, failure: Failure) -> None:
+        self._failure = failure
+
+    def _settle(self, _: None) -> None:
+        self._settled = True
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            self.ready().chainDeferred(each)
+
+    async def _stop(self) -> None:
+        if self._port is not None:
+            await self._listening_over(self._port)
+            await self._sweep.stop()
+        await self._site.drained()
+        await self._connections.close()
+        await self._pool.close()
+        if self._starting is not None:
+            await self._starting
+
+    async def _listening_over(self, port: IListeningPort) -> None:
+        stopped = port.stopListening()
+        if stopped is not None:
+            await stopped
+
+
+def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
+    """
+    The core on *reactor* (TCP, time and file descriptors). Nothing happens before its ``startService``.
+
+    Raises `SettingsError` where the database's URL is none.
+    """
+    database = settings.database
+    try:
+        pool = Pool(
+            reactor,
+            database.url,
+            size=database.pool,
+            statement_timeout=database.statement_timeout,
+            patience=database.patience,
+        )
+    except ValueError as error:
+        raise SettingsError(f"The setting core.database.url {error}") from None
+    return CoreService(reactor, settings, pool)

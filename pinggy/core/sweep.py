@@ -1,0 +1,94 @@
+"""
+Ends the tunnels whose lease is over: their edge is gone, or cut off.
+
+A core that starts, or that could not sweep for a while (its database was away, it stood still), waits one whole
+lease first: the edges must have had the time to renew.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.core.ledger import Ledger, LedgerAway, Transaction
+from pinggy.tunnel.refusals import Expired, LeaseLost
+
+# Rounds in a lease: a dead tunnel is over at most a sixth of a lease late.
+_ROUNDS = 6
+_EARLY_RELEASES_KEPT = 600.0
+_HISTORY_KEPT = 90 * 24 * 3600.0
+
+
+class Sweep:
+    """*lease* is seconds."""
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, ledger: Ledger, lease: float) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self._lease = lease
+        self._interval = lease / _ROUNDS
+        self._not_before = 0.0
+        self._last = 0.0
+        self._round: Deferred[None] | None = None
+        self._loop = LoopingCall(self._begin)
+        self._loop.clock = clock
+
+    def start(self) -> None:
+        self._last = self._clock.seconds()
+        self._wait_a_lease()
+        self._loop.start(self._interval, now=False)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when the round in hand is over."""
+        if self._loop.running:
+            self._loop.stop()
+        over: Deferred[None] = Deferred()
+        if self._round is None:
+            over.callback(None)
+        else:
+            self._round.addCallback(over.callback)
+        return over
+
+    def _wait_a_lease(self) -> None:
+        self._not_before = self._clock.seconds() + self._lease
+
+    def _begin(self) -> Deferred[None] | None:
+        now = self._clock.seconds()
+        if now - self._last > 2 * self._interval + 1:
+            self._wait_a_lease()
+        self._last = now
+        if now < self._not_before:
+            return None
+        self._round = self.sweep().addErrback(self._failed).addBoth(self._over)
+        return self._round
+
+    def _over(self, result: None) -> None:
+        self._last = self._clock.seconds()
+        self._round = None
+
+    def _failed(self, failure: Failure) -> None:
+        self._wait_a_lease()
+        if failure.check(LedgerAway):
+            self._log.warn("the sweep waits: {why}", why=failure.getErrorMessage())
+        else:
+            self._log.failure("the sweep failed", failure)
+
+    def sweep(self) -> Deferred[None]:
+        """One round, now."""
+
+        async def work(ledger: Transaction) -> None:
+            lost, expired = await ledger.overdue(self._lease)
+            await ledger.end(lost, LeaseLost.of())
+            await ledger.end(expired, Expired.of())
+            await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
+            if lost or expired:
+                self._log.info(
+                    "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
+                )
+
+        return self._ledger.transact(work)

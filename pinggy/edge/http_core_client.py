@@ -1,0 +1,138 @@
+"""
+How an edge speaks to the core: over HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import treq
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
+from twisted.web.client import (
+    Agent,
+    HTTPConnectionPool,
+    RequestNotSent,  # type: ignore[attr-defined]  # it has no other public place
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.http_headers import Headers
+
+from pinggy.edge.core_client import CoreClient
+from pinggy.settings import Secret
+from pinggy.tunnel.grant import Identity
+from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal, from_wire
+from pinggy.wire import codec, paths
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    Credential,
+    Done,
+    Identify,
+    Live,
+    Lost,
+    Refused,
+    Register,
+    Registered,
+    Release,
+    Renew,
+    Renewed,
+)
+
+T = TypeVar("T")
+_CONNECT_SECONDS = 5.0
+_RENEWED_AT_ONCE = 4000
+# A connection that the core closed just then; said again on a new one. Every message is harmless when repeated.
+_CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
+
+
+class HttpCoreClient(CoreClient):
+    """
+    *url* is the core's, as ``http://127.0.0.1:7070``; *secret* this edge's; a call is given up after *timeout*
+    seconds. Connections are kept open between calls: `close` them at the end.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, url: str, secret: Secret, *, timeout: float = 15.0) -> None:
+        self._reactor = reactor
+        self._url = url.rstrip("/")
+        self._timeout = timeout
+        self._headers = Headers(
+            {
+                b"Authorization": [b"Bearer " + secret.reveal().encode("utf-8")],
+                b"Content-Type": [b"application/json"],
+            }
+        )
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = 8
+        self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
+
+    def close(self) -> Deferred[None]:
+        """Fires when the idle connections are closed."""
+        closed: Deferred[None] = self._pool.closeCachedConnections().addCallback(lambda _: None)
+        return closed
+
+    def register(self, message: Register) -> Deferred[Registered]:
+        return self._call(self._post(paths.REGISTER, message, Registered))
+
+    def identify(self, credential: Credential) -> Deferred[Identity]:
+        return self._call(self._post(paths.IDENTIFY, Identify(credential=credential), Identity))
+
+    def authorize(self, message: Authorize) -> Deferred[Authorized]:
+        return self._call(self._post(paths.AUTHORIZE, message, Authorized))
+
+    def live(self, message: Live) -> Deferred[Done]:
+        return self._call(self._post(paths.LIVE, message, Done))
+
+    def renew(self, message: Renew) -> Deferred[Renewed]:
+        return self._call(self._renew(message))
+
+    def release(self, message: Release) -> Deferred[Done]:
+        return self._call(self._post(paths.RELEASE, message, Done))
+
+    async def _renew(self, message: Renew) -> Renewed:
+        """In as many messages as bodies are bounded to; at least one, which tells the core that this edge is there."""
+        lost: list[Lost] = []
+        for start in range(0, max(1, len(message.tunnels)), _RENEWED_AT_ONCE):
+            part = Renew(instance=message.instance, tunnels=message.tunnels[start : start + _RENEWED_AT_ONCE])
+            lost += (await self._post(paths.RENEW, part, Renewed)).lost
+        return Renewed(lost=tuple(lost))
+
+    def _call(self, call: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        return Deferred.fromCoroutine(call)
+
+    async def _post(self, path: str, message: object, answer: type[T]) -> T:
+        body = codec.encode(message)
+        try:
+            try:
+                return await self._exchange(path, body, answer)
+            except _CUT:
+                return await self._exchange(path, body, answer)
+        except (Refusal, CancelledError):
+            raise
+        except Exception as error:
+            why = str(error) or type(error).__name__
+        self._log.warn("the core does not answer at {path}: {why}", path=path, why=why)
+        raise CoreAway.of()
+
+    async def _exchange(self, path: str, body: bytes, answer: type[T]) -> T:
+        status, said = await Deferred.fromCoroutine(self._request(path, body)).addTimeout(self._timeout, self._reactor)
+        if status == 200:
+            return codec.decode(answer, said)
+        raise _refusal(status, said)
+
+    async def _request(self, path: str, body: bytes) -> tuple[int, bytes]:
+        response = await self._http.post(self._url + path, data=body, headers=self._headers)
+        return response.code, await treq.content(response)
+
+
+def _refusal(status: int, body: bytes) -> Refusal:
+    try:
+        refused = codec.decode(Refused, body)
+    except MalformedMessage:
+        return CoreAway(f"The core answers with HTTP status {status}, which it never should: is it the core?")
+    return from_wire(refused.code, refused.text)
