@@ -22,7 +22,7 @@ _SNI = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 
 # RFC 9112 6 and RFC 9110 7.6.1: to change these is to change which bytes are one request.
 _OF_THE_CONNECTION = frozenset(
-    "connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
 )
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -221,16 +221,3 @@ _READERS = {
     "w": _whitelist,
     "x": _option,
 }
-
-
-def unserved(policy: Policy) -> str | None:
-    """
-    The first option of *policy* that is understood but not in force on any edge yet, as the user writes it.
-
-    A tunnel is refused rather than served without what it asks for.
-    """
-    if policy.local_tls is not None:
-        return "x:localServerTls"
-    if policy.haproxy is not None:
-        return "x:haproxy"
-    return None
