@@ -221,3 +221,16 @@ _READERS = {
     "w": _whitelist,
     "x": _option,
 }
+
+
+def unserved(policy: Policy) -> str | None:
+    """
+    The first option of *policy* that is understood but not in force on any edge yet, as the user writes it.
+
+    A tunnel is refused rather than served without what it asks for.
+    """
+    if policy.local_tls is not None:
+        return "x:localServerTls"
+    if policy.haproxy is not None:
+        return "x:haproxy"
+    return None
