@@ -7,10 +7,13 @@ tls
     visitors who speak TLS: passed through unread, or ended here.
 tcp
     the ports of tcp tunnels.
-web
-    visitors who speak HTTP.
 doorway
     where one protocol meets a visitor and another one serves it.
 raw
     who is admitted to a raw tunnel, and how it gets its stream.
+web
+    visitors who speak HTTP: their requests in turn. With it exchange (one request and its response), upstream (its
+    stream), verdict (what the policy says), answers (what the edge says itself) and wire (the visitor's transport).
+deadline
+    one deadline that moves often.
 """

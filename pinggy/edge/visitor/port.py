@@ -9,13 +9,14 @@ from functools import partial
 from typing import cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
 from twisted.internet.protocol import ServerFactory
 
 from pinggy.edge.certificates import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.deadline import Deadline
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech, sniff
@@ -40,20 +41,19 @@ class Arrival(Doorway):
         left: Callable[[], None] = lambda: None,
     ) -> None:
         self._choose = choose
-        self._clock = clock
         self._left = left
         self._first = b""
-        self._deadline: IDelayedCall | None = None
+        self._deadline = Deadline(clock, self._too_late)
 
     def connectionMade(self) -> None:
-        self._deadline = self._clock.callLater(FIRST_WORD, self._too_late)
+        self._deadline.set(FIRST_WORD)
 
     def arrived(self, data: bytes) -> None:
         self._first += data
         said = sniff(self._first)
         if said is Speech.UNDECIDED:
             return
-        self._cancel_deadline()
+        self._deadline.stop()
         first, self._first = self._first, b""
         chosen = None if said is Speech.GARBAGE else self._choose(self, said)
         if chosen is None:
@@ -63,17 +63,11 @@ class Arrival(Doorway):
             self.hand_over(chosen, first)
 
     def left(self) -> None:
-        self._cancel_deadline()
+        self._deadline.stop()
         self._left()
 
     def _too_late(self) -> None:
-        self._deadline = None
         cast(ITCPTransport, self.transport).abortConnection()
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class PublicPort(ServerFactory):

@@ -22,6 +22,7 @@ from pinggy.edge.certificates import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.relay import Relay
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.deadline import Deadline
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
@@ -62,12 +63,12 @@ class TlsVisitor(Protocol):
         self._peer = peer
         self._reader = HelloReader()
         self._read = False
-        self._deadline: IDelayedCall | None = None
+        self._deadline = Deadline(door.clock, self._too_late)
         self._waiting: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
-        self._deadline = self._door.clock.callLater(HELLO, self._too_late)
+        self._deadline.set(HELLO)
 
     def dataReceived(self, data: bytes) -> None:
         if self._read:
@@ -76,13 +77,13 @@ class TlsVisitor(Protocol):
         match self._reader.feed(data):
             case ClientHello(server_name=server_name):
                 self._read = True
-                self._cancel_deadline()
+                self._deadline.stop()
                 self._route(server_name)
             case MalformedHello():
                 self._transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._cancel_deadline()
+        self._deadline.stop()
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -139,13 +140,7 @@ class TlsVisitor(Protocol):
         self._doorway.hand_over(chosen, bytes(self._reader.received))
 
     def _too_late(self) -> None:
-        self._deadline = None
         self._transport.abortConnection()
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class VisitorTls(BufferingTLSTransport):
@@ -178,25 +173,19 @@ class _TlsTcpVisitor(Doorway):
         self._live = live
         self._peer = peer
         self._clock = clock
-        self._deadline: IDelayedCall | None = None
+        self._deadline = Deadline(clock, self._too_late)
 
     def connectionMade(self) -> None:
-        self._deadline = self._clock.callLater(HANDSHAKE, self._too_late)
+        self._deadline.set(HANDSHAKE)
 
     def handshakeCompleted(self) -> None:
-        self._cancel_deadline()
+        self._deadline.stop()
         relay = Relay(self._live.tunnel, self._clock)
         self.hand_over(relay)
         relay_to(self._live, self._peer, relay)
 
     def left(self) -> None:
-        self._cancel_deadline()
+        self._deadline.stop()
 
     def _too_late(self) -> None:
-        self._deadline = None
         cast(Any, self.transport).abortConnection()
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None

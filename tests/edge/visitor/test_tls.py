@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import ssl
+from ipaddress import ip_network
+
+import pytest
+import pytest_twisted
+from twisted.internet.address import IPv4Address
+
+from pinggy.edge.local_ca import LocalCertificate
+from pinggy.edge.stream import StreamRefused
+from pinggy.edge.visitor.tls import HELLO
+from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.refusals import ClientLeft
+from pinggy.tunnel.request import Kind
+from tests.edge.visitor.conftest import DOMAIN, Edge
+from tests.http.test_clienthello import real_hello
+from tests.support.streams import FakeClient, FakeStream, live_forwarding
+from tests.support.transports import VisitorTransport
+from tests.support.visitors import connect, in_thread, read_all, say, say_in_tls, tls_connect, tls_context
+
+ELSEWHERE = Policy(whitelist=(ip_network("198.51.100.0/24"),))
+HERE = Policy(whitelist=(ip_network("127.0.0.0/8"),))
+KINDS = [Kind.HTTP, Kind.TLS, Kind.TLSTCP]
+
+
+class LocalTlsServer:
+    """The answer of a `FakeStream` behind which a server speaks TLS itself: it says who it is, and echoes a line."""
+
+    def __init__(self, certificate: LocalCertificate) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate, certificate.key)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def __call__(self, stream: FakeStream, data: bytes) -> None:
+        self._incoming.write(data)
+        try:
+            self._tls.do_handshake()
+            line = self._tls.read()
+        except ssl.SSLWantReadError:
+            line = b""
+        if line:
+            self._tls.write(b"own server: " + line)
+        stream.client_sends(self._outgoing.read())
+        if line:
+            stream.client_ends()
+
+
+def echo(stream: FakeStream, data: bytes) -> None:
+    stream.client_sends(data)
+    if data.endswith(b"\n"):
+        stream.client_ends()
+
+
+def visit(edge: Edge) -> VisitorTransport:
+    arrival = edge.factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 40000))
+    assert arrival is not None
+    return VisitorTransport(arrival)
+
+
+# -- tls: passed through ------------------------------------------------------------------------------------------
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls_is_passed_through_to_the_certificate_of_the_local_server(
+    edge: Edge, local_servers: LocalCertificate
+) -> None:
+    client = FakeClient(answer=LocalTlsServer(local_servers))
+    live = edge.add(live_forwarding(client, kind=Kind.TLS, name="own"))
+    trust = tls_context(local_servers.ca)
+
+    def visit() -> tuple[bytes, str]:
+        with tls_connect(edge.port, f"own.{DOMAIN}", trust) as connection:
+            connection.sendall(b"hello\n")
+            return connection.recv(100), connection.selected_alpn_protocol() or ""
+
+    assert await in_thread(visit) == (b"own server: hello\n", "")
+    await edge.limit.empty()
+    assert live.tunnel.tally.open == 0
+    assert live.tunnel.tally.received > 200
+    assert client.visitors[0].host == "127.0.0.1"
+
+
+def test_the_hello_is_passed_on_unread(still_edge: Edge) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=Kind.TLS))
+    visitor = visit(still_edge)
+    hello = real_hello(f"SHOP.{DOMAIN}")
+    for at in range(len(hello)):
+        visitor.sends(hello[at : at + 1])
+    assert client.opened[0].written == hello
+    assert visitor.value() == b""
+    visitor.sends(b"whatever comes next")
+    assert client.opened[0].written == hello + b"whatever comes next"
+    visitor.resets()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_bytes_behind_the_hello_are_passed_on(still_edge: Edge) -> None:
+    client = FakeClient(slow=True)
+    still_edge.add(live_forwarding(client, kind=Kind.TLS))
+    visitor = visit(still_edge)
+    hello = real_hello(f"shop.{DOMAIN}")
+    visitor.sends(hello + b"early data")
+    assert visitor.paused
+    stream = FakeStream()
+    client.asked[0].callback(stream)
+    assert not visitor.paused
+    assert stream.written == hello + b"early data"
+    visitor.resets()
+    assert stream.aborted
+
+
+# -- tlstcp -------------------------------------------------------------------------------------------------------
+
+
+@pytest_twisted.ensureDeferred
+async def test_tlstcp_ends_tls_and_relays_what_is_inside(edge: Edge) -> None:
+    live = edge.add(live_forwarding(FakeClient(answer=echo), kind=Kind.TLSTCP))
+    said = await say_in_tls(edge.port, f"shop.{DOMAIN}", tls_context(edge.certificate.ca), b"GET / ", b"\n")
+    assert said == b"GET / \n"
+    await edge.limit.empty()
+    assert live.tunnel.tally.open == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_speaks_first_is_heard(edge: Edge) -> None:
+    client = FakeClient()
+    banner = FakeStream()
+    banner.client_sends(b"220 ready\r\n")
+    banner.client_ends()
+    client.streams.append(banner)
+    edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    trust = tls_context(edge.certificate.ca)
+    assert await say_in_tls(edge.port, f"shop.{DOMAIN}", trust) == b"220 ready\r\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_megabytes_through_tlstcp(edge: Edge) -> None:
+    payload = bytes(range(256)) * 16_384
+
+    def answer(stream: FakeStream, data: bytes) -> None:
+        if len(stream.written) == len(payload):
+            stream.client_sends(bytes(stream.written))
+            stream.client_ends()
+
+    edge.add(live_forwarding(FakeClient(answer=answer), kind=Kind.TLSTCP))
+    trust = tls_context(edge.certificate.ca)
+    assert await say_in_tls(edge.port, f"shop.{DOMAIN}", trust, payload) == payload
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_local_server_of_tlstcp_is_down(edge: Edge) -> None:
+    client = FakeClient(refusal=StreamRefused("nobody listens"))
+    live = edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    trust = tls_context(edge.certificate.ca)
+
+    def visit() -> bytes:
+        with tls_connect(edge.port, f"shop.{DOMAIN}", trust) as connection:
+            return read_all(connection)
+
+    assert await in_thread(visit) == b""
+    assert live.tunnel.tally.open == 0
+
+
+# -- ended here: https --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["shop.a.example", "nobody.a.example", "a.example"])
+@pytest_twisted.ensureDeferred
+async def test_https_is_ended_for_every_other_name(edge: Edge, host: str) -> None:
+    edge.add(live_forwarding(policy=HERE))
+    edge.add(live_forwarding(kind=Kind.TCP, name="tcp-20001", port=20001))
+    said = await say_in_tls(edge.port, host, tls_context(edge.certificate.ca), b"GET / \n")
+    assert said == f"web 127.0.0.1 True {host}: GET / \n".encode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls_without_a_name_is_ended_here(edge: Edge) -> None:
+    # Python sends no SNI for an address; the certificate has 127.0.0.1.
+    said = await say_in_tls(edge.port, "127.0.0.1", tls_context(edge.certificate.ca), b"GET / \n")
+    assert said == b"web 127.0.0.1 True None: GET / \n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tcp_tunnel_has_a_name_but_no_tls_of_its_own(edge: Edge) -> None:
+    edge.add(live_forwarding(kind=Kind.TCP, name="tcp-20001", port=20001))
+    said = await say_in_tls(edge.port, "tcp-20001.a.example", tls_context(edge.certificate.ca), b"GET / \n")
+    assert said.startswith(b"web ")
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [(["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None), (["postgresql"], None)]
+)
+@pytest_twisted.ensureDeferred
+async def test_http_1_1_is_what_alpn_agrees_on(edge: Edge, offered: list[str], chosen: str | None) -> None:
+    trust = tls_context(edge.certificate.ca, offered)
+
+    def visit() -> str | None:
+        with tls_connect(edge.port, "a.example", trust) as connection:
+            return connection.selected_alpn_protocol()
+
+    assert await in_thread(visit) == chosen
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest_twisted.ensureDeferred
+async def test_a_session_is_resumed(edge: Edge, version: ssl.TLSVersion) -> None:
+    trust = tls_context(edge.certificate.ca)
+    trust.maximum_version = trust.minimum_version = version
+
+    def visit() -> bool | None:
+        with tls_connect(edge.port, "a.example", trust) as connection:
+            connection.sendall(b"GET / \n")
+            read_all(connection)
+            session = connection.session
+        with trust.wrap_socket(connect(edge.port), server_hostname="a.example", session=session) as again:
+            again.sendall(b"GET / \n")
+            read_all(again)
+            return again.session_reused
+
+    assert await in_thread(visit)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest_twisted.ensureDeferred
+async def test_old_versions_are_refused_without_a_word_in_the_log(edge: Edge) -> None:
+    trust = tls_context(edge.certificate.ca)
+    trust.minimum_version = trust.maximum_version = ssl.TLSVersion.TLSv1_1
+    trust.set_ciphers("ALL:@SECLEVEL=0")
+
+    def visit() -> str:
+        with pytest.raises(ssl.SSLError) as caught:
+            tls_connect(edge.port, "a.example", trust)
+        return str(caught.value)
+
+    assert "alert" in await in_thread(visit)
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01\x00\x05hello",
+        b"\x16\x03\x03\x00\x04\x02\x00\x00\x00",
+        b"\x16\x03\x01\xff\xff",
+        real_hello("a.example")[:-10] + bytes(10),
+        real_hello("a.example") + b"\x16\x03\x03\x00\x20" + bytes(32),
+        real_hello("a.example") + b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_malformed_tls_is_closed_without_a_word_in_the_log(edge: Edge, said: bytes) -> None:
+    assert b"HTTP" not in await say(edge.port, said, fin=True)
+    await edge.limit.empty()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_visitor_who_does_not_trust_us_leaves_no_word_in_the_log(edge: Edge) -> None:
+    def visit() -> None:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            tls_connect(edge.port, "a.example", ssl.create_default_context())
+
+    await in_thread(visit)
+
+
+def test_a_hello_that_never_ends(still_edge: Edge) -> None:
+    visitor = visit(still_edge)
+    visitor.sends(real_hello("a.example")[:-1])
+    still_edge.clock.advance(HELLO)
+    assert visitor.aborted
+    visitor.closes()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_a_handshake_that_never_ends(still_edge: Edge) -> None:
+    still_edge.add(live_forwarding(kind=Kind.TLSTCP))
+    for host in ("a.example", "shop.a.example"):
+        visitor = visit(still_edge)
+        visitor.sends(real_hello(host))
+        assert visitor.value()
+        still_edge.clock.advance(HELLO)
+        assert visitor.aborted
+        visitor.closes()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_a_visitor_who_never_answers_the_close_notify(still_edge: Edge) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = visit(still_edge)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="shop.a.example")
+    for _ in range(2):
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        visitor.sends(outgoing.read())
+        incoming.write(visitor.value())
+        visitor.clear()
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        break
+    visitor.sends(outgoing.read())
+    client.opened[0].client_ends()
+    assert not visitor.disconnecting
+    still_edge.clock.advance(10)
+    assert visitor.disconnecting
+    visitor.closes()
+    assert client.opened[0].closed
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+# -- policy before bytes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_is_not_admitted_hears_no_byte_of_tls(still_edge: Edge, kind: Kind) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=kind, policy=ELSEWHERE))
+    visitor = visit(still_edge)
+    visitor.sends(real_hello(f"shop.{DOMAIN}"))
+    assert visitor.aborted
+    assert visitor.value() == b""
+    assert client.visitors == []
+    visitor.closes()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_until_the_policy_is_in_force_nothing_is_spoken_or_read(still_edge: Edge, kind: Kind) -> None:
+    client = FakeClient()
+    live = still_edge.add(live_forwarding(client, kind=kind, in_force=False))
+    visitor = visit(still_edge)
+    visitor.sends(real_hello(f"shop.{DOMAIN}"))
+    assert visitor.paused
+    assert visitor.value() == b""
+    assert client.visitors == []
+    live.tunnel.life.command_read(Policy())
+    live.tunnel.life_changed()
+    assert not visitor.paused
+    assert bool(visitor.value()) is (kind is not Kind.TLS)
+    assert bool(client.visitors) is (kind is Kind.TLS)
+    visitor.resets()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_visitor_who_leaves_before_the_policy_is_forgotten(still_edge: Edge, kind: Kind) -> None:
+    client = FakeClient()
+    live = still_edge.add(live_forwarding(client, kind=kind, in_force=False))
+    visitor = visit(still_edge)
+    visitor.sends(real_hello(f"shop.{DOMAIN}"))
+    visitor.resets()
+    live.tunnel.life.command_read(Policy())
+    live.tunnel.life_changed()
+    assert client.visitors == []
+    assert visitor.value() == b""
+    assert still_edge.limit.count == 0
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tunnel_that_ends_before_its_policy(still_edge: Edge, kind: Kind) -> None:
+    live = still_edge.add(live_forwarding(kind=kind, in_force=False))
+    visitor = visit(still_edge)
+    visitor.sends(real_hello(f"shop.{DOMAIN}"))
+    live.tunnel.life.ended(ClientLeft.of())
+    live.tunnel.life_changed()
+    # Of an http tunnel the visitor gets a page that says so, hence TLS.
+    assert visitor.aborted is (kind is not Kind.HTTP)
+    assert bool(visitor.value()) is (kind is Kind.HTTP)
+    visitor.resets()
+    assert still_edge.clock.getDelayedCalls() == []
