@@ -79,6 +79,8 @@ class Claims:
             return Refused(code=refusal.code, text=refusal.text, number=want.number, holder=holder)
 
     async def _grant(self, want: Want) -> Forwarding:
+        if want.kind is Kind.UDP:
+            raise refusals.TypeNotServed.of(want.kind.value)
         standing = self._held.get(want.number)
         if standing is not None:
             if standing.forwarding.port not in self._claimant.taken_ports:
@@ -90,13 +92,9 @@ class Claims:
             raise LimitReached(f"This connection has {most} forwardings already: more are not allowed.")
         if _is_default(want) and any(not each.named for each in self._held.values()):
             raise refusals.TwoDefaults.of()
-        match want.kind:
-            case Kind.UDP:
-                raise refusals.TypeNotServed.of(want.kind.value)
-            case Kind.TCP:
-                return await (self._any_port(want) if want.port is None else self._asked_port(want, want.port))
-            case Kind.HTTP | Kind.TLS | Kind.TLSTCP:
-                return await (self._any_name(want) if want.name is None else self._asked_name(want, want.name))
+        if want.kind is Kind.TCP:
+            return await (self._any_port(want) if want.port is None else self._asked_port(want, want.port))
+        return await (self._any_name(want) if want.name is None else self._asked_name(want, want.name))
 
     # -- names ------------------------------------------------------------------------------------------------
 

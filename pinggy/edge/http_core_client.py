@@ -12,12 +12,13 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import Logger
+from twisted.web._newclient import RequestNotSent  # it has no public place
 from twisted.web.client import (
     Agent,
     HTTPConnectionPool,
-    RequestNotSent,  # type: ignore[attr-defined]  # it has no other public place
     ResponseFailed,
     ResponseNeverReceived,
+    _HTTP11ClientFactory,
 )
 from twisted.web.http_headers import Headers
 
@@ -49,6 +50,10 @@ _RENEWED_AT_ONCE = 4000
 _CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
 
 
+class _QuietFactory(_HTTP11ClientFactory):
+    noisy = False
+
+
 class HttpCoreClient(CoreClient):
     """
     *url* is the core's, as ``http://127.0.0.1:7070``; *secret* this edge's; a call is given up after *timeout*
@@ -69,6 +74,7 @@ class HttpCoreClient(CoreClient):
         )
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 8
+        self._pool._factory = _QuietFactory
         self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
 
     def close(self) -> Deferred[None]:

@@ -83,6 +83,8 @@ _TOO_LONG = _too_long()
 class CoreSite(Site):
     """Calls of *root* are counted in `in_hand` by who answers them. Nothing is logged for each request."""
 
+    noisy = False
+
     def __init__(self, reactor: IReactorTime, root: IResource) -> None:
         super().__init__(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=reactor)
         self.displayTracebacks = False
@@ -111,6 +113,7 @@ class Connections(WrappingFactory):
     """Knows every connection, so that the service can close them when it stops."""
 
     protocol = ProtocolWrapper
+    noisy = False
 
     def __init__(self, reactor: IReactorTime, site: CoreSite) -> None:
         super().__init__(site)
