@@ -1,0 +1,93 @@
+"""
+Passwords and keys of a policy against the Authorization of a request.
+"""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from pinggy.http.credentials import challenges, is_asked_for, is_preflight, passes
+from pinggy.http.head import RequestHead, parse_request
+from pinggy.tunnel.policy import Policy, parse_policy
+
+POLICY = parse_policy(("b:ada:lovelace", "b:chloé:sésame", "k:first", "k:second"))
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def request(*headers: str, method: str = "GET") -> RequestHead:
+    return parse_request("\r\n".join([f"{method} / HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        basic("ada:lovelace"),
+        basic("ada:lovelace").replace("Basic", "BASIC"),
+        basic("ada:lovelace").replace("Basic", "basic "),
+        basic("chloé:sésame"),
+        "Bearer first",
+        "bearer second",
+    ],
+)
+def test_one_of_them_suffices(credential: str) -> None:
+    assert passes(request(f"Authorization: {credential}"), POLICY)
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "",
+        "Basic",
+        "Basic ",
+        "Bearer",
+        "Bearer first second",
+        "Bearer firs",
+        "Bearer First",
+        "first",
+        basic("ada:love"),
+        basic("ada:"),
+        basic("ada"),
+        basic(":lovelace"),
+        basic("first"),
+        basic("ada:lovelace") + "!",
+        basic("ada:lovelace")[:-1],
+        "Basic \xe9",
+        "Bearer \xe9",
+        "Digest first",
+    ],
+)
+def test_nothing_else_does(credential: str) -> None:
+    assert not passes(request(f"Authorization: {credential}"), POLICY)
+
+
+def test_two_credentials_are_none() -> None:
+    assert not passes(request("Authorization: Bearer first", "authorization: Bearer first"), POLICY)
+    assert not passes(request(), POLICY)
+
+
+def test_a_password_is_no_key_and_a_key_no_password() -> None:
+    assert not passes(request("Authorization: Bearer ada:lovelace"), POLICY)
+    assert not passes(request(f"Authorization: {basic('a:b')}"), parse_policy(("k:a:b",)))
+
+
+def test_what_is_asked_for() -> None:
+    assert is_asked_for(POLICY)
+    assert not is_asked_for(Policy())
+    assert challenges(POLICY, "shop") == (
+        ("WWW-Authenticate", 'Basic realm="shop", charset="UTF-8"'),
+        ("WWW-Authenticate", 'Bearer realm="shop"'),
+    )
+    assert challenges(parse_policy(("k:a",)), "shop") == (("WWW-Authenticate", 'Bearer realm="shop"'),)
+
+
+def test_preflights() -> None:
+    asked = ("Origin: http://y", "access-control-request-method: PUT")
+    assert is_preflight(request(*asked, method="OPTIONS"))
+    assert not is_preflight(request(*asked))
+    assert not is_preflight(request(asked[0], method="OPTIONS"))
+    assert not is_preflight(request(asked[1], method="OPTIONS"))
