@@ -4,6 +4,8 @@ Where bodies end, through every split of what comes.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def run(body: Body, *pieces: bytes) -> tuple[bytes, bytes | None]:
 
 def in_pieces(framing: Framing, data: bytes, cuts: list[int], *, unwrap: bool = False) -> tuple[bytes, bytes | None]:
     edges = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(edges)]
     return run(body_of(framing, unwrap=unwrap), *pieces)
 
 

@@ -4,6 +4,8 @@ Heads: collected through every split, read, and refused where two readers could 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,11 @@ GET = b"GET /a?b=c HTTP/1.1\r\nHost: x.a.example\r\nA: b\r\n\r\n"
 def request(*headers: str, line: str = "POST / HTTP/1.1", host: bool = True) -> RequestHead:
     lines = [line, *(["Host: x"] if host else []), *headers, "", ""]
     return parse_request("\r\n".join(lines).encode("latin-1"))
+
+
+def feed(collector: HeadCollector, data: bytes, step: int) -> None:
+    for at in range(0, len(data), step):
+        collector.feed(data[at : at + step])
 
 
 def refused(*headers: str, line: str = "POST / HTTP/1.1", host: bool = True) -> int:
@@ -36,7 +43,7 @@ def test_heads_are_collected_through_every_split(cuts: list[int]) -> None:
     edges = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
     collector = HeadCollector(1000, empty_line_first=True)
     heads, rest = [], b""
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         rest = data[start:end]
         while (found := collector.feed(rest)) is not None:
             heads.append(found[0])
@@ -62,8 +69,7 @@ def test_a_head_that_does_not_end_is_too_large(pieces: int) -> None:
     collector = HeadCollector(1000)
     endless = b"GET / HTTP/1.1\r\nA: " + b"a" * 2000
     with pytest.raises(Malformed) as malformed:
-        for at in range(0, len(endless), pieces):
-            collector.feed(endless[at : at + pieces])
+        feed(collector, endless, pieces)
     assert malformed.value.status == 431
 
 
@@ -88,8 +94,7 @@ def test_lines_without_cr_are_refused_before_time_is_up(data: bytes) -> None:
     for step in (1, 100):
         collector = HeadCollector(1000)
         with pytest.raises(Malformed):
-            for at in range(0, len(data), step):
-                collector.feed(data[at : at + step])
+            feed(collector, data, step)
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def test_a_preflight_passes_untouched() -> None:
         b"OPTIONS / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nOrigin: http://y\r\n"
         b"Access-Control-Request-Method: PUT\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: a\r\n\r\n"
     )
-    policy = parse_policy(("x:passpreflight", "k:key", "u:Origin:z", "u:Host:z", "x:fullurl", "x:xff:Origin"))
+    policy = parse_policy(("x:passpreflight", "k:key", "u:Origin:z", "u:Host:z", "x:fullurl", "x:xff:X-Real-IP"))
     assert request_for_server(head, policy, VISIT, preflight=True) == (
         b"OPTIONS / HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\nAccess-Control-Request-Method: PUT\r\n"
         b"Authorization: a\r\n\r\n"
@@ -224,9 +224,8 @@ def test_a_change_of_protocol() -> None:
         "Upgrade: websocket",
         "Connection: Upgrade",
     ]
-    assert back(
-        "HTTP/1.1 426 Upgrade Required\nUpgrade: a\nConnection: upgrade\nContent-Length: 0", connection="close"
-    )[2:] == ["Upgrade: a", "Connection: close, Upgrade"]
+    head = "HTTP/1.1 426 Upgrade Required\nUpgrade: a\nConnection: upgrade\nContent-Length: 0"
+    assert back(head, connection="close")[2:] == ["Upgrade: a", "Connection: close, Upgrade"]
 
 
 def test_a_response_without_content_has_no_length() -> None:
