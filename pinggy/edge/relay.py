@@ -11,9 +11,11 @@ The path back: the stream calls `Relay.stream_data`, which counts it and writes 
 is the transport's streaming producer: a transport with 64 KiB of unsent bytes calls `pauseProducing` within that write,
 and the relay pauses the stream, so that the client's window is credited with what the visitor has taken and no more.
 
-How it ends: a visitor's FIN becomes `Stream.end`, the client's end becomes a FIN after what was written; when both have
-come, or the stream is closed, the visitor's transport closes after what was written. A reset becomes `Stream.abort`.
-TLS here has no half-close: the client's end closes it, and its close ends the stream both ways.
+How it ends: a visitor's FIN becomes `Stream.end`, the client's end becomes a FIN after what was written, and when both
+have come the visitor's transport closes. A reset becomes `Stream.abort`. A stream that closes while the visitor still
+sends becomes a FIN too, and what comes from him is read and dropped for a while: a socket that is closed with unread
+bytes is reset, and what was written to it may be lost. TLS here has no half-close: the client's end closes it, and its
+close ends the stream both ways.
 
 Nothing here logs or copies.
 """
@@ -33,8 +35,10 @@ from zope.interface import implementer
 from pinggy.edge.stream import Stream
 from pinggy.edge.tunnels import LiveTunnel
 
-# Seconds that a visitor has to take the last bytes when all is over; then the connection is reset.
-LINGER = 60.0
+# Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
+LINGER = 10.0
+# Seconds more for what is still unsent; then the connection is reset.
+LAST_BYTES = 60.0
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -57,6 +61,7 @@ class Relay(Protocol):
         self._full = False
         self._visitor_ended = False
         self._client_ended = False
+        self._over = False
         self._gone = False
         self._is_tls = False
 
@@ -86,7 +91,7 @@ class Relay(Protocol):
 
     def refuse(self) -> None:
         """There will be no stream: reset the connection."""
-        self._gone = True
+        self._over = self._gone = True
         self._held.clear()
         self._transport.abortConnection()
 
@@ -102,18 +107,19 @@ class Relay(Protocol):
         if stream is not None:
             self._tally.received += len(data)
             stream.write(data)
-        elif not self._gone:
+        elif not self._over:
             self._held.append(data)
             self._transport.pauseProducing()
 
     def readConnectionLost(self) -> None:
         self._visitor_ended = True
-        if self._stream is None:
-            return
-        self._stream.end()
-        if self._client_ended:
-            self._stream.close()
-            self._close_visitor()
+        if self._over:
+            self._transport.loseConnection()
+        elif self._stream is not None:
+            self._stream.end()
+            if self._client_ended:
+                self._stream.close()
+                self._close_visitor()
 
     def writeConnectionLost(self) -> None:
         """Our FIN has been sent."""
@@ -157,18 +163,12 @@ class Relay(Protocol):
         self._transport.write(data)
 
     def stream_ended(self) -> None:
-        self._client_ended = True
         if self._gone or self._stream is None:
             return
-        # First: a transport closes nothing while a producer that it has paused is registered.
-        self._transport.unregisterProducer()
+        self._end_visitor()
         if self._visitor_ended:
             self._stream.close()
             self._close_visitor()
-        elif self._is_tls:
-            self._transport.loseConnection()
-        else:
-            self._transport.loseWriteConnection()
 
     def stream_closed(self) -> None:
         if self._stream is None:
@@ -189,18 +189,36 @@ class Relay(Protocol):
     # -- the end
 
     def _stream_over(self) -> None:
+        self._over = True
         self._stream = None
         self._tunnel.stream_over()
+
+    def _end_visitor(self) -> None:
+        """He gets no more than what was written."""
+        if self._client_ended:
+            return
+        self._client_ended = True
+        # First: a transport closes nothing while a producer that it has paused is registered.
+        self._transport.unregisterProducer()
+        if self._is_tls:
+            self._transport.loseConnection()
+        elif not self._visitor_ended:
+            self._transport.loseWriteConnection()
 
     def _close_visitor(self) -> None:
         if self._gone or self._lingering is not None:
             return
+        self._end_visitor()
         self._lingering = self._clock.callLater(LINGER, self._lingered)
-        if not self._client_ended:
-            self._transport.unregisterProducer()
-        self._client_ended = True
-        self._transport.loseConnection()
+        if self._visitor_ended:
+            self._transport.loseConnection()
+        else:
+            self._transport.resumeProducing()
 
     def _lingered(self) -> None:
+        self._lingering = self._clock.callLater(LAST_BYTES, self._give_up)
+        self._transport.loseConnection()
+
+    def _give_up(self) -> None:
         self._lingering = None
         self._transport.abortConnection()

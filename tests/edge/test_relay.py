@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 
-from pinggy.edge.relay import LINGER, Relay
+from pinggy.edge.relay import LAST_BYTES, LINGER, Relay
 from pinggy.edge.tunnels import LiveTunnel
 from tests.support.streams import VISITOR, FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -123,10 +123,12 @@ def test_a_stream_that_closes_closes_the_visitor_after_what_was_written(joined: 
     joined.stream.client_sends(b"cut o")
     joined.stream.client_closes()
     assert joined.visitor.value() == b"cut o"
-    assert joined.visitor.disconnecting
-    assert not joined.visitor.aborted
+    assert joined.visitor.half_closed == 1
     assert joined.visitor.producer is None
     assert joined.tunnel.tally.open == 0
+    joined.visitor.sends_fin()
+    assert joined.visitor.disconnecting
+    assert not joined.visitor.aborted
     joined.visitor.closes()
     joined.nothing_is_left()
 
@@ -134,7 +136,37 @@ def test_a_stream_that_closes_closes_the_visitor_after_what_was_written(joined: 
 def test_a_stream_that_closes_after_its_end(joined: Joined) -> None:
     joined.stream.client_ends()
     joined.stream.client_closes()
+    assert joined.visitor.half_closed == 1
+    joined.visitor.sends_fin()
     assert joined.visitor.disconnecting
+    joined.visitor.closes()
+    joined.nothing_is_left()
+
+
+def test_a_stream_that_closes_after_the_visitors_end(joined: Joined) -> None:
+    joined.visitor.sends_fin()
+    joined.stream.client_closes()
+    assert joined.visitor.half_closed == 0
+    assert joined.visitor.disconnecting
+    joined.visitor.closes()
+    joined.nothing_is_left()
+
+
+def test_what_a_visitor_sends_to_a_closed_stream_is_read_and_dropped(joined: Joined) -> None:
+    joined.stream.client_is_full()
+    joined.stream.client_closes()
+    assert not joined.visitor.paused
+    joined.visitor.sends(b"too late")
+    assert not joined.visitor.paused
+    assert joined.stream.written == b""
+    assert joined.tunnel.tally.received == 0
+
+
+def test_a_visitor_who_goes_on_and_on_is_closed(joined: Joined) -> None:
+    joined.stream.client_closes()
+    joined.clock.advance(LINGER)
+    assert joined.visitor.disconnecting
+    assert not joined.visitor.aborted
     joined.visitor.closes()
     joined.nothing_is_left()
 
@@ -143,6 +175,7 @@ def test_a_visitor_who_never_takes_the_last_bytes_is_reset(joined: Joined) -> No
     joined.stream.client_sends(b"last bytes")
     joined.stream.client_closes()
     joined.clock.advance(LINGER)
+    joined.clock.advance(LAST_BYTES)
     assert joined.visitor.aborted
     joined.visitor.closes()
     joined.nothing_is_left()
@@ -151,10 +184,8 @@ def test_a_visitor_who_never_takes_the_last_bytes_is_reset(joined: Joined) -> No
 def test_the_tunnel_is_told_once(joined: Joined) -> None:
     joined.stream.client_ends()
     joined.stream.client_closes()
-    joined.visitor.sends(b"too late")
     joined.visitor.resets()
-    assert joined.tunnel.tally.open == 0
-    assert joined.tunnel.tally.received == 0
+    joined.nothing_is_left()
 
 
 # -- until there is a stream --------------------------------------------------------------------------------------
@@ -196,6 +227,8 @@ def test_a_stream_that_said_all_before_it_was_joined() -> None:
     joined.stream.client_closes()
     joined.relay.join(joined.stream)
     assert joined.visitor.value() == b"banner"
+    assert joined.visitor.half_closed == 1
+    joined.visitor.sends_fin()
     assert joined.visitor.disconnecting
     joined.visitor.closes()
     joined.nothing_is_left()

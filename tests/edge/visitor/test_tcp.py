@@ -109,6 +109,29 @@ async def test_the_visitor_goes_on_after_the_clients_end(tcp: Tcp) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_last_word_reaches_a_visitor_who_is_still_sending(tcp: Tcp) -> None:
+    def answer(stream: FakeStream, data: bytes) -> None:
+        stream.client_sends(b"too much")
+        stream.client_closes()
+
+    tcp.client.answer = answer
+    tcp.serve()
+
+    def visit() -> bytes:
+        with connect(tcp.port) as connection:
+            connection.sendall(bytes(8 << 20))
+            connection.shutdown(socket.SHUT_WR)
+            heard = b""
+            # No reset: it would raise.
+            while data := connection.recv(100):
+                heard += data
+            return heard
+
+    assert await in_thread(visit) == b"too much"
+    assert tcp.client.opened[0].over
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_reset_aborts_the_stream(tcp: Tcp) -> None:
     tcp.serve()
 

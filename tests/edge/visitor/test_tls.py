@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import ssl
+import subprocess
 from ipaddress import ip_network
 
 import pytest
@@ -17,7 +19,7 @@ from tests.edge.visitor.conftest import DOMAIN, Edge
 from tests.http.test_clienthello import real_hello
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
-from tests.support.visitors import connect, in_thread, read_all, say, say_in_tls, tls_connect, tls_context
+from tests.support.visitors import PATIENCE, connect, in_thread, read_all, say, say_in_tls, tls_connect, tls_context
 
 ELSEWHERE = Policy(whitelist=(ip_network("198.51.100.0/24"),))
 HERE = Policy(whitelist=(ip_network("127.0.0.0/8"),))
@@ -174,6 +176,16 @@ async def test_https_is_ended_for_every_other_name(edge: Edge, host: str) -> Non
     edge.add(live_forwarding(kind=Kind.TCP, name="tcp-20001", port=20001))
     said = await say_in_tls(edge.port, host, tls_context(edge.certificate.ca), b"GET / \n")
     assert said == f"web 127.0.0.1 True {host}: GET / \n".encode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_curl_trusts_the_local_authority(edge: Edge) -> None:
+    curl = shutil.which("curl")
+    assert curl is not None
+    command = [curl, "--silent", "--http0.9", "--cacert", str(edge.certificate.ca)]
+    command += ["--resolve", f"shop.{DOMAIN}:{edge.port}:127.0.0.1", f"https://shop.{DOMAIN}:{edge.port}/"]
+    ran = await in_thread(lambda: subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False))
+    assert ran.stdout.startswith(b"web 127.0.0.1 True shop.a.example: GET / HTTP/1.1")
 
 
 @pytest_twisted.ensureDeferred
