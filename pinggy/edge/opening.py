@@ -94,8 +94,9 @@ class Opening:
     async def open(self, batch: list[Ask]) -> list[Ask]:
         """Returns those that are granted, published and confirmed; all others have been refused and undone."""
         granted: list[Ask] = []
+        superseded: list[str] = []
         try:
-            await self._authorize(batch, granted)
+            await self._authorize(batch, granted, superseded)
             if granted:
                 await self._publish(granted)
                 await self._confirm(granted)
@@ -105,6 +106,9 @@ class Opening:
             await self.undo(batch, refusal.code)
             self.owner.refuse(batch, refusal)
             return []
+        finally:
+            # The new owner's record stands by now; where it could not, the old owner has lost its names all the same.
+            self._end_superseded(superseded)
         return granted
 
     async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False) -> None:
@@ -139,8 +143,12 @@ class Opening:
 
     # -- authorize ------------------------------------------------------------------------------------------------
 
-    async def _authorize(self, batch: list[Ask], granted: list[Ask]) -> None:
-        """Fill *granted*; ask again for those whose holder turned out dead or whose port could not be bound."""
+    async def _authorize(self, batch: list[Ask], granted: list[Ask], superseded: list[str]) -> None:
+        """
+        Fill *granted*, and *superseded* with the tunnels that lost a name to it by force.
+
+        Those whose holder turned out dead or whose port could not be bound are asked for again.
+        """
         taken: list[int] = []
         asking = batch
         for _ in range(TRIES):
@@ -154,7 +162,10 @@ class Opening:
                     refused.append((ask, result))
             self.owner.accept_terms(authorized)
             self.owner.check_wanted()
-            self._end_superseded(authorized)
+            superseded.extend(authorized.superseded)
+            if any(ask.forwarding is not None and ask.forwarding.port is not None for ask in granted):
+                # A port cannot have two owners, not even for a moment.
+                await gatherResults(self._end_superseded(superseded))
             asking = await self._bind(granted, taken)
             for ask, result in refused:
                 if await self._was_a_ghost(result):
@@ -180,11 +191,10 @@ class Opening:
             )
         )
 
-    def _end_superseded(self, authorized: Authorized) -> None:
-        for each in authorized.superseded:
-            old = self.parts.tunnels.get(each)
-            if old is not None and old.id != self.tunnel:
-                old.end(TakenOver.of(self.client.peer.host))
+    def _end_superseded(self, tunnels: list[str]) -> list[Deferred[None]]:
+        """End those of *tunnels* that this edge holds; their clients are told by whom they were taken over."""
+        olds = [self.parts.tunnels.get(each) for each in tunnels if each != self.tunnel]
+        return [old.end(TakenOver.of(self.client.peer.host)) for old in olds if old is not None]
 
     async def _was_a_ghost(self, refused: Refused) -> bool:
         """Whether the name is held by a tunnel of this edge whose client is dead; if so, it is closed by now."""

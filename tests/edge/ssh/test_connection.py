@@ -100,7 +100,8 @@ class Taking(FlowChannel):
 def with_channel() -> tuple[SlowConnection, RecordingTransport, Taking]:
     connection, transport = connected()
     channel = Taking()
-    channel.conn, channel.id = connection, 0
+    channel.conn = connection
+    setattr(channel, "id", 0)  # noqa: B010 - Conch says that it is None
     channel.isOpen = True
     connection.channels[0] = channel
     connection.channelsToRemoteChannel[channel] = 7
