@@ -1,0 +1,149 @@
+"""
+A core in memory, for tests of edges: the real rules over `MemoryLedger`, and a `CoreClient` for each edge.
+
+Every Deferred has fired when it is returned, unless the core is held. tests/contracts/test_core.py runs one suite
+against this and against the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+
+from pinggy.core.authority import Authority, digest_of
+from pinggy.core.config import CoreSettings, DatabaseSettings
+from pinggy.core.ledger import EdgeEntry
+from pinggy.core.operator import Operator
+from pinggy.core.sweep import Sweep
+from pinggy.edge.core_client import CoreClient
+from pinggy.settings import Secret
+from pinggy.testing.ledger import MemoryLedger
+from pinggy.tunnel.grant import Identity
+from pinggy.tunnel.refusals import CoreAway
+from pinggy.wire import codec, operator
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    Credential,
+    Done,
+    Identify,
+    Live,
+    Register,
+    Registered,
+    Release,
+    Renew,
+    Renewed,
+)
+
+M = TypeVar("M")
+A = TypeVar("A")
+
+SETTINGS = CoreSettings(
+    domain="a.example",
+    operator_key=Secret("the operator's key of the tests"),
+    database=DatabaseSettings(url=Secret("postgresql://nowhere")),
+)
+
+
+class FakeCore:
+    """
+    *operator* is the operator's side, with the real methods; `account` is the short way to a token.
+
+    With *away* every call fails with `CoreAway`. Between `hold` and `let_go` no call is answered, nor done: it is
+    when it is let go.
+    """
+
+    def __init__(self, clock: IReactorTime, settings: CoreSettings = SETTINGS) -> None:
+        self._ledger = MemoryLedger(clock)
+        self.authority = Authority(self._ledger, settings)
+        self.operator = Operator(self._ledger, settings)
+        self.sweep = Sweep(clock, self._ledger, settings.lease)
+        self.away = False
+        self._held: list[Callable[[], object]] | None = None
+
+    def client(self, edge: str = "local", region: str = "local") -> CoreClient:
+        """The client of an edge, which is added if there is none of this name."""
+        secret = Secret(f"the secret of the edge {edge}")
+        now(self.operator.ensure_edge(edge, region, ["127.0.0.1"], secret))
+        return _FakeClient(self, EdgeEntry(name=edge, region=region, digest=digest_of(secret)))
+
+    def account(self, name: str, *, names: tuple[str, ...] = (), ports: tuple[int, ...] = ()) -> Secret:
+        """A token of the account *name*, with these reservations."""
+        now(self.operator.ensure_account(name))
+        for label in names:
+            now(self.operator.ensure_name(name, label))
+        for port in ports:
+            now(self.operator.reserve_port(operator.ReservePort(account=name, port=port)))
+        return now(self.operator.add_token(operator.AddToken(account=name))).token
+
+    def hold(self) -> None:
+        self._held = []
+
+    def let_go(self) -> None:
+        held, self._held = self._held or [], None
+        for call in held:
+            call()
+
+    def call(self, ask: Callable[[], Deferred[A]]) -> Deferred[A]:
+        if self._held is not None:
+            waiting: Deferred[A] = Deferred()
+            self._held.append(lambda: None if waiting.called else self._call(ask).chainDeferred(waiting))
+            return waiting
+        return self._call(ask)
+
+    def _call(self, ask: Callable[[], Deferred[A]]) -> Deferred[A]:
+        return fail(CoreAway.of()) if self.away else ask()
+
+
+class _FakeClient(CoreClient):
+    def __init__(self, core: FakeCore, edge: EdgeEntry) -> None:
+        self._core = core
+        self._edge = edge
+
+    def register(self, message: Register) -> Deferred[Registered]:
+        return self._said(self._core.authority.register, message)
+
+    def identify(self, credential: Credential) -> Deferred[Identity]:
+        message = _as_sent(Identify(credential=credential))
+        return self._core.call(lambda: self._core.authority.identify(message.credential))
+
+    def authorize(self, message: Authorize) -> Deferred[Authorized]:
+        return self._said(self._core.authority.authorize, message)
+
+    def live(self, message: Live) -> Deferred[Done]:
+        return self._said(self._core.authority.live, message)
+
+    def renew(self, message: Renew) -> Deferred[Renewed]:
+        return self._said(self._core.authority.renew, message)
+
+    def release(self, message: Release) -> Deferred[Done]:
+        return self._said(self._core.authority.release, message)
+
+    def _said(self, answer: Callable[[EdgeEntry, M], Deferred[A]], message: M) -> Deferred[A]:
+        def ask() -> Deferred[A]:
+            try:
+                return answer(self._edge, _as_sent(message))
+            except Exception:
+                # A malformed message is refused at once by the rules; here as by the wire it is the answer.
+                return fail()
+
+        return self._core.call(ask)
+
+
+def _as_sent(message: M) -> M:
+    """*message* after its way over the wire."""
+    return codec.decode(type(message), codec.encode(message))
+
+
+def now(answer: Deferred[A]) -> A:
+    """What *answer*, which has fired, gave; or raise what it failed with."""
+    got: list[Any] = []
+    answer.addBoth(got.append)
+    (result,) = got
+    if hasattr(result, "raiseException"):
+        result.raiseException()
+    given: A = result
+    return given

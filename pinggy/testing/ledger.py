@@ -1,0 +1,457 @@
+"""
+A ledger in memory, for tests: what `pinggy.core.postgres` does, without anything that waits.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from pinggy.core.ledger import (
+    Claim,
+    Crowd,
+    EdgeEntry,
+    Held,
+    Holder,
+    Ledger,
+    LedgerAway,
+    NewTunnel,
+    TokenEntry,
+    Transaction,
+    TunnelEntry,
+)
+from pinggy.tunnel.grant import Forwarding
+from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
+from pinggy.wire import operator
+from pinggy.wire.messages import Lost, Usage
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Edge:
+    entry: EdgeEntry
+    addresses: tuple[str, ...]
+    created: float
+    instance: str | None = None
+    seen: float | None = None
+
+
+@dataclass(slots=True)
+class _Token:
+    entry: TokenEntry
+    comment: str
+    created: float
+    revoked: float | None = None
+
+
+@dataclass(slots=True)
+class _Tunnel:
+    new: NewTunnel
+    instance: str | None
+    started: float
+    lease: float
+    expires: float | None
+    usage: Usage
+    held: dict[int, Held] = field(default_factory=dict)
+    live: set[int] = field(default_factory=set)
+    past: list[Forwarding] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Ended:
+    tunnel: _Tunnel
+    reason: Refusal
+    ended: float
+
+
+@dataclass(slots=True)
+class _Books:
+    """Everything, copied before each transaction so that it can be undone."""
+
+    accounts: dict[str, float] = field(default_factory=dict)
+    tokens: dict[str, _Token] = field(default_factory=dict)
+    keys: dict[str, operator.Key] = field(default_factory=dict)
+    names: dict[str, operator.ReservedName] = field(default_factory=dict)
+    ports: dict[int, operator.ReservedPort] = field(default_factory=dict)
+    edges: dict[str, _Edge] = field(default_factory=dict)
+    tunnels: dict[str, _Tunnel] = field(default_factory=dict)
+    ended: dict[str, _Ended] = field(default_factory=dict)
+    early: dict[str, float] = field(default_factory=dict)
+
+
+class MemoryLedger(Ledger):
+    """With *away* it refuses like a database that does not answer."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._books = _Books()
+        self._epoch = 0
+        self.away = False
+
+    def transact(
+        self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
+    ) -> Deferred[T]:
+        return Deferred.fromCoroutine(self._transact(work))
+
+    async def _transact(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> T:
+        if self.away:
+            raise LedgerAway("The database does not answer.")
+        before = copy.deepcopy(self._books)
+        try:
+            return await work(_MemoryTransaction(self._clock.seconds(), self._books, self.next_epoch))
+        except BaseException:
+            self._books = before
+            raise
+
+    def check(self) -> Deferred[None]:
+        async def work(ledger: Transaction) -> None:
+            pass
+
+        return self.transact(work)
+
+    def next_epoch(self) -> int:
+        """Never undone, as a sequence of PostgreSQL."""
+        self._epoch += 1
+        return self._epoch
+
+
+class _Paper:
+    def __init__(self, now: float, books: _Books, next_epoch: Callable[[], int]) -> None:
+        self._now = now
+        self._books = books
+        self._next_epoch = next_epoch
+
+
+class _MemoryEdges(_Paper):
+    async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None:
+        return next((each.entry for each in self._books.edges.values() if each.entry.digest == digest), None)
+
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
+        if edge in self._books.edges:
+            self._books.edges[edge].instance = instance
+            self._books.edges[edge].seen = self._now
+        mine = (each for each in self._books.tunnels.values() if each.new.edge == edge)
+        return tuple(each.new.id for each in mine if each.instance != instance)
+
+    async def regions(self) -> frozenset[str]:
+        return frozenset(each.entry.region for each in self._books.edges.values())
+
+    async def edges(self) -> tuple[operator.Edge, ...]:
+        return tuple(
+            operator.Edge(
+                name=name,
+                region=edge.entry.region,
+                addresses=edge.addresses,
+                created=_iso(edge.created),
+                seen=None if edge.seen is None else _iso(edge.seen),
+                tunnels=sum(each.new.edge == name for each in self._books.tunnels.values()),
+            )
+            for name, edge in sorted(self._books.edges.items())
+        )
+
+    async def add_edge(self, edge: operator.AddEdge, digest: bytes) -> bool:
+        if edge.name in self._books.edges:
+            return False
+        entry = EdgeEntry(name=edge.name, region=edge.region, digest=digest)
+        self._books.edges[edge.name] = _Edge(entry, edge.addresses, self._now)
+        return True
+
+    async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
+        known = self._books.edges[edge.name]
+        known.entry = EdgeEntry(name=edge.name, region=edge.region, digest=digest)
+        known.addresses = edge.addresses
+
+    async def remove_edge(self, name: str) -> bool:
+        return self._books.edges.pop(name, None) is not None
+
+
+class _MemoryAccounts(_Paper):
+    async def has_account(self, name: str) -> bool:
+        return name in self._books.accounts
+
+    async def accounts(self) -> tuple[operator.Account, ...]:
+        return tuple(
+            operator.Account(
+                name=name,
+                created=_iso(created),
+                tokens=sum(each.entry.account == name and each.revoked is None for each in self._books.tokens.values()),
+                names=sum(each.account == name for each in self._books.names.values()),
+                tunnels=sum(each.new.identity.account == name for each in self._books.tunnels.values()),
+            )
+            for name, created in sorted(self._books.accounts.items())
+        )
+
+    async def add_account(self, name: str) -> bool:
+        return _add(self._books.accounts, name, self._now)
+
+    async def token(self, prefix: str) -> TokenEntry | None:
+        token = self._books.tokens.get(prefix)
+        return None if token is None else token.entry
+
+    async def tokens(self, account: str | None) -> tuple[operator.TokenRow, ...]:
+        return tuple(
+            operator.TokenRow(
+                prefix=prefix,
+                account=token.entry.account,
+                comment=token.comment,
+                created=_iso(token.created),
+                revoked=None if token.revoked is None else _iso(token.revoked),
+            )
+            for prefix, token in sorted(self._books.tokens.items(), key=lambda item: item[1].entry.account)
+            if account in (None, token.entry.account)
+        )
+
+    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool:
+        entry = TokenEntry(prefix=prefix, digest=digest, account=account, revoked=False)
+        return _add(self._books.tokens, prefix, _Token(entry, comment, self._now))
+
+    async def revoke_token(self, prefix: str) -> bool:
+        token = self._books.tokens.get(prefix)
+        if token is None:
+            return False
+        token.entry = replace(token.entry, revoked=True)
+        token.revoked = token.revoked or self._now
+        return True
+
+    async def account_of_key(self, fingerprint: str) -> str | None:
+        key = self._books.keys.get(fingerprint)
+        return None if key is None else key.account
+
+    async def keys(self, account: str | None) -> tuple[operator.Key, ...]:
+        return tuple(each for each in self._books.keys.values() if account in (None, each.account))
+
+    async def add_key(self, account: str, fingerprint: str, kind: str, comment: str) -> bool:
+        key = operator.Key(
+            fingerprint=fingerprint, account=account, type=kind, comment=comment, created=_iso(self._now)
+        )
+        return _add(self._books.keys, fingerprint, key)
+
+    async def remove_key(self, fingerprint: str) -> bool:
+        return self._books.keys.pop(fingerprint, None) is not None
+
+    async def account_of_name(self, name: str) -> str | None:
+        reserved = self._books.names.get(name)
+        return None if reserved is None else reserved.account
+
+    async def names(self, account: str | None) -> tuple[operator.ReservedName, ...]:
+        return tuple(each for each in self._books.names.values() if account in (None, each.account))
+
+    async def reserve_name(self, account: str, name: str) -> bool:
+        reserved = operator.ReservedName(name=name, account=account, created=_iso(self._now))
+        return _add(self._books.names, name, reserved)
+
+    async def free_name(self, name: str) -> bool:
+        return self._books.names.pop(name, None) is not None
+
+    async def account_of_port(self, port: int) -> str | None:
+        reserved = self._books.ports.get(port)
+        return None if reserved is None else reserved.account
+
+    async def ports(self, account: str | None) -> tuple[operator.ReservedPort, ...]:
+        return tuple(each for each in self._books.ports.values() if account in (None, each.account))
+
+    async def reserve_port(self, account: str, port: int) -> bool:
+        reserved = operator.ReservedPort(port=port, account=account, created=_iso(self._now))
+        return _add(self._books.ports, port, reserved)
+
+    async def free_port(self, port: int) -> bool:
+        return self._books.ports.pop(port, None) is not None
+
+
+class _MemoryTunnelBook(_Paper):
+    async def lock(self, *subjects: str) -> None:
+        """Every transaction has everything for itself."""
+
+    async def tunnel(self, tunnel: str) -> TunnelEntry | None:
+        live = self._books.tunnels.get(tunnel)
+        return (
+            None
+            if live is None
+            else TunnelEntry(
+                id=tunnel,
+                edge=live.new.edge,
+                identity=live.new.identity,
+                address=live.new.address,
+                expires_in=None if live.expires is None else live.expires - self._now,
+            )
+        )
+
+    async def add_tunnel(self, tunnel: NewTunnel) -> None:
+        self._books.tunnels[tunnel.id] = _Tunnel(
+            new=tunnel,
+            instance=self._books.edges[tunnel.edge].instance,
+            started=self._now,
+            lease=self._now + tunnel.lease,
+            expires=None if tunnel.expires_in is None else self._now + tunnel.expires_in,
+            usage=Usage(tunnel=tunnel.id),
+        )
+
+    async def forget_tunnel(self, tunnel: str) -> None:
+        del self._books.tunnels[tunnel]
+
+    async def extend_lease(self, tunnel: str, lease: float) -> None:
+        self._books.tunnels[tunnel].lease = self._now + lease
+
+    async def crowd(self, account: str | None, subnet: str) -> Crowd:
+        live = list(self._books.tunnels.values())
+        here = [*live, *(ended.tunnel for ended in self._books.ended.values())]
+        return Crowd(
+            of_account=sum(account is not None and each.new.identity.account == account for each in live),
+            anonymous_of_subnet=sum(each.new.subnet == subnet and each.new.identity.account is None for each in live),
+            new_of_subnet=sum(each.new.subnet == subnet and each.started > self._now - 60 for each in here),
+        )
+
+    async def end_of(self, tunnel: str) -> Refusal | None:
+        if tunnel in self._books.ended:
+            return self._books.ended[tunnel].reason
+        return ClientLeft.of() if tunnel in self._books.early else None
+
+    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[str, ...]:
+        were_live = tuple(each for each in dict.fromkeys(tunnels) if each in self._books.tunnels)
+        for each in were_live:
+            self._books.ended[each] = _Ended(self._books.tunnels.pop(each), reason, self._now)
+        return were_live
+
+    async def forwardings(self, tunnel: str) -> tuple[Held, ...]:
+        return tuple(held for _, held in sorted(self._books.tunnels[tunnel].held.items()))
+
+    async def claim(self, claim: Claim) -> int | None:
+        for tunnel in self._books.tunnels.values():
+            for held in tunnel.held.values():
+                same_port = claim.port is not None and held.forwarding.port == claim.port
+                if held.forwarding.name == claim.name or same_port:
+                    return None
+        return self._hold(claim)
+
+    async def rename(self, tunnel: str, number: int, claim: Claim) -> int:
+        await self.end_forwardings(tunnel, (number,))
+        return self._hold(claim)
+
+    def _hold(self, claim: Claim) -> int:
+        epoch = self._next_epoch()
+        forwarding = Forwarding(number=claim.number, kind=claim.kind, name=claim.name, epoch=epoch, port=claim.port)
+        self._books.tunnels[claim.tunnel].held[claim.number] = Held(forwarding=forwarding, named=claim.named)
+        return epoch
+
+    async def end_forwardings(self, tunnel: str, numbers: Collection[int]) -> None:
+        book = self._books.tunnels[tunnel]
+        for number in numbers:
+            held = book.held.pop(number, None)
+            if held is not None:
+                book.past.append(held.forwarding)
+            book.live.discard(number)
+
+    async def holder_of_name(self, name: str) -> Holder | None:
+        return self._holder(lambda forwarding: forwarding.name == name)
+
+    async def holder_of_port(self, port: int) -> Holder | None:
+        return self._holder(lambda forwarding: forwarding.port == port)
+
+    def _holder(self, matches: Callable[[Forwarding], bool]) -> Holder | None:
+        for tunnel in self._books.tunnels.values():
+            if any(matches(held.forwarding) for held in tunnel.held.values()):
+                return Holder(tunnel=tunnel.new.id, identity=tunnel.new.identity)
+        return None
+
+    async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:
+        held = {held.forwarding.port for tunnel in self._books.tunnels.values() for held in tunnel.held.values()}
+        free = set(range(first, last + 1)) - held - set(self._books.ports) - set(avoid)
+        return random.choice(sorted(free)) if free else None  # noqa: S311
+
+    async def set_live(self, tunnel: str, numbers: Collection[int]) -> None:
+        book = self._books.tunnels[tunnel]
+        book.live.update(set(numbers) & set(book.held))
+
+    async def note_usage(self, usage: Usage) -> None:
+        book = self._books.tunnels[usage.tunnel]
+        book.usage = Usage(
+            tunnel=usage.tunnel,
+            received=max(book.usage.received, usage.received),
+            sent=max(book.usage.sent, usage.sent),
+            visitors=max(book.usage.visitors, usage.visitors),
+        )
+
+    async def release_early(self, edge: str, tunnel: str) -> None:
+        self._books.early.setdefault(tunnel, self._now)
+
+    async def renew(self, edge: str, usages: Sequence[Usage], lease: float) -> tuple[Lost, ...]:
+        self._books.edges[edge].seen = self._now
+        lost = []
+        for usage in usages:
+            book = self._books.tunnels.get(usage.tunnel)
+            if book is not None and book.new.edge == edge:
+                await self.note_usage(usage)
+                await self.extend_lease(usage.tunnel, lease)
+                continue
+            ended = self._books.ended.get(usage.tunnel)
+            reason = ended.reason if ended is not None and ended.tunnel.new.edge == edge else LeaseLost.of()
+            lost.append(Lost(tunnel=usage.tunnel, code=reason.code, text=reason.text))
+        return tuple(lost)
+
+    async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        lost, expired = [], []
+        for id_, tunnel in self._books.tunnels.items():
+            if tunnel.lease < self._now:
+                lost.append(id_)
+            elif tunnel.expires is not None and tunnel.expires < self._now - grace:
+                expired.append(id_)
+        return tuple(lost), tuple(expired)
+
+    async def forget_old(self, early: float, history: float) -> None:
+        self._books.early = {key: at for key, at in self._books.early.items() if at >= self._now - early}
+        self._books.ended = {
+            key: ended for key, ended in self._books.ended.items() if ended.ended >= self._now - history
+        }
+
+    async def tunnels(self, account: str | None, history: bool) -> tuple[operator.TunnelRow, ...]:
+        if history:
+            rows = [_row(each.tunnel, each) for each in self._books.ended.values()]
+        else:
+            rows = [_row(each, None) for each in self._books.tunnels.values()]
+        return tuple(each for each in reversed(rows) if account in (None, each.account))
+
+
+class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook):
+    """One transaction; nothing else goes on meanwhile."""
+
+
+def _row(tunnel: _Tunnel, ended: _Ended | None) -> operator.TunnelRow:
+    held = [each.forwarding for _, each in sorted(tunnel.held.items())]
+    return operator.TunnelRow(
+        tunnel=tunnel.new.id,
+        account=tunnel.new.identity.account,
+        edge=tunnel.new.edge,
+        address=tunnel.new.address,
+        forwardings=tuple(_shown(each) for each in ([*tunnel.past, *held] if ended else held)),
+        started=_iso(tunnel.started),
+        live=ended is None and bool(tunnel.live),
+        received=tunnel.usage.received,
+        sent=tunnel.usage.sent,
+        visitors=tunnel.usage.visitors,
+        ended=None if ended is None else _iso(ended.ended),
+        reason=None if ended is None else ended.reason.code,
+    )
+
+
+def _shown(forwarding: Forwarding) -> str:
+    port = "" if forwarding.port is None else f":{forwarding.port}"
+    return f"{forwarding.kind.value} {forwarding.name}{port}"
+
+
+def _add(table: dict[Any, Any], key: Any, value: Any) -> bool:
+    if key in table:
+        return False
+    table[key] = value
+    return True
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
