@@ -11,7 +11,7 @@ from twisted.internet.address import IPv4Address
 
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.stream import StreamRefused
-from pinggy.edge.visitor.tls import HELLO
+from pinggy.edge.visitor.tls import CLOSE_NOTIFY, HELLO
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import ClientLeft
 from pinggy.tunnel.request import Kind
@@ -300,32 +300,69 @@ def test_a_handshake_that_never_ends(still_edge: Edge) -> None:
     assert still_edge.clock.getDelayedCalls() == []
 
 
+class TlsVisitorInMemory:
+    """A visitor of *edge* who has finished a handshake for `shop.a.example`."""
+
+    def __init__(self, edge: Edge) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=f"shop.{DOMAIN}")
+        self.transport = visit(edge)
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        self.flush()
+        self.tls.do_handshake()
+        self.flush()
+
+    def flush(self) -> None:
+        self.transport.sends(self._outgoing.read())
+        self._incoming.write(self.transport.value())
+        self.transport.clear()
+
+
 def test_a_visitor_who_never_answers_the_close_notify(still_edge: Edge) -> None:
     client = FakeClient()
     still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
-    visitor = visit(still_edge)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="shop.a.example")
-    for _ in range(2):
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
-        visitor.sends(outgoing.read())
-        incoming.write(visitor.value())
-        visitor.clear()
-        try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
-        break
-    visitor.sends(outgoing.read())
+    visitor = TlsVisitorInMemory(still_edge).transport
     client.opened[0].client_ends()
     assert not visitor.disconnecting
-    still_edge.clock.advance(10)
+    still_edge.clock.advance(CLOSE_NOTIFY)
     assert visitor.disconnecting
     visitor.closes()
     assert client.opened[0].closed
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_a_visitor_who_closes_tcp_without_closing_tls(still_edge: Edge) -> None:
+    client = FakeClient()
+    live = still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = TlsVisitorInMemory(still_edge)
+    visitor.tls.write(b"all that I have to say")
+    visitor.flush()
+    visitor.transport.sends_fin()
+    (stream,) = client.opened
+    assert stream.written == b"all that I have to say"
+    assert stream.closed
+    assert not stream.aborted
+    assert live.tunnel.tally.open == 0
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_windows_close_through_tls_too(still_edge: Edge) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = TlsVisitorInMemory(still_edge).transport
+    (stream,) = client.opened
+    visitor.is_full()
+    assert stream.paused
+    visitor.drains()
+    assert not stream.paused
+    stream.client_is_full()
+    assert visitor.paused
+    stream.client_drains()
+    assert not visitor.paused
+    visitor.resets()
     assert still_edge.clock.getDelayedCalls() == []
 
 
