@@ -24,9 +24,9 @@ class DatabaseSettings:
     patience: float = 5.0
 
     def __post_init__(self) -> None:
-        _at_least(self, "pool", 1)
-        _at_least(self, "statement_timeout", 0.1)
-        _at_least(self, "patience", 0.1)
+        at_least(self, "pool", 1)
+        at_least(self, "statement_timeout", 0.1)
+        at_least(self, "patience", 0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +64,11 @@ class LimitSettings:
     channels_per_tunnel: int = 1000
 
     def __post_init__(self) -> None:
-        _at_least(self, "anonymous_tunnels_per_address", 0)
-        _at_least(self, "new_tunnels_per_minute_per_address", 1)
-        _at_least(self, "tunnels_per_account", 1)
-        _at_least(self, "forwardings_per_tunnel", 1)
-        _at_least(self, "channels_per_tunnel", 1)
+        at_least(self, "anonymous_tunnels_per_address", 0)
+        at_least(self, "new_tunnels_per_minute_per_address", 1)
+        at_least(self, "tunnels_per_account", 1)
+        at_least(self, "forwardings_per_tunnel", 1)
+        at_least(self, "channels_per_tunnel", 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +90,9 @@ class CoreSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
-        _at_least(self, "lease", 1)
-        _at_least(self, "anonymous_minutes", 0.01)
-        _is_domain(self.domain)
+        at_least(self, "lease", 1)
+        at_least(self, "anonymous_minutes", 0.01)
+        check_domain(self.domain)
         if len(self.operator_key.reveal()) < 16:
             raise ValueError("operator_key is too short: 16 characters at the least.")
 
@@ -104,12 +104,14 @@ class CoreFile:
     core: CoreSettings
 
 
-def _at_least(settings: object, name: str, least: float) -> None:
+def at_least(settings: object, name: str, least: float) -> None:
+    """Raises ValueError where the setting *name* is less than *least*."""
     if not getattr(settings, name) >= least:
         raise ValueError(f"{name} is too small: {least:g} at the least.")
 
 
-def _is_domain(domain: str) -> None:
+def check_domain(domain: str) -> None:
+    """Raises ValueError where *domain* is none."""
     try:
         for label in domain.split("."):
             names.parse_label(label)

@@ -87,6 +87,7 @@ class ManagedPostgres:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._lock: int | None = None
         self._server: _Program | None = None
+        self._starting: _Program | None = None
         self._stopping = False
         self._ended: Deferred[None] = Deferred()
 
@@ -95,7 +96,11 @@ class ManagedPostgres:
         return Deferred.fromCoroutine(self._start())
 
     def stop(self) -> Deferred[None]:
-        """Fires when the server has written everything and ended. Harmless when it does not run."""
+        """
+        Fires when the server has written everything and ended. Harmless when it does not run.
+
+        Whoever cancels `start` stops it too: what was being started ends then.
+        """
         return Deferred.fromCoroutine(self._stop())
 
     def ended(self) -> Deferred[None]:
@@ -192,7 +197,7 @@ class ManagedPostgres:
             f"--pgdata=/proc/self/fd/{_FD}",
         )
         program = self._spawn(binaries.bin / "initdb", arguments, making, run_as, given=password)
-        await program.over
+        await program.ended()
         if program.status != 0:
             raise ManagedPostgresError(f"initdb failed: {program.last_lines()}")
         making.rename(self._cluster)
@@ -210,12 +215,12 @@ class ManagedPostgres:
                 binaries.bin / "postgres", tuple(arguments), self._cluster, run_as, log=self._folder / "postgresql.log"
             )
             if await program.ready:
-                self._server = program
+                self._server, self._starting = program, None
                 self._stopping = False
                 self._ended = Deferred()
-                program.over.addCallback(self._over)
+                program.ended().addCallback(self._over)
                 return port
-            await program.over
+            await program.ended()
             if self._port or not program.said(_PORT_TAKEN):
                 break
         raise ManagedPostgresError(f"PostgreSQL does not start: {program.last_lines()}")
@@ -256,6 +261,7 @@ class ManagedPostgres:
         finally:
             for each in (stdin, writer, descriptor):
                 os.close(each)
+        self._starting = program
         return program
 
     def _over(self, _: None) -> None:
@@ -269,13 +275,13 @@ class ManagedPostgres:
     # -- stop -------------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        server = self._server
-        if server is None:
+        program = self._server or self._starting
+        if program is None:
             return
         self._stopping = True
-        ended = self.ended()
-        server.signal("INT")
-        bound = self._reactor.callLater(_STOP_SECONDS, server.signal, "QUIT")
+        ended = program.ended() if self._server is None else self.ended()
+        program.signal("INT")
+        bound = self._reactor.callLater(_STOP_SECONDS, program.signal, "QUIT")
         await ended
         if bound.active():
             bound.cancel()
@@ -287,14 +293,15 @@ class ManagedPostgres:
             return
         self._log.warn("stopping the PostgreSQL that was left behind, process {pid}", pid=pid)
         descriptor = os.pidfd_open(pid)
+        over = _Readable(self._reactor, descriptor)
+        bound = self._reactor.callLater(_STOP_SECONDS, signal.pidfd_send_signal, descriptor, signal.SIGQUIT)
         try:
-            over = _Readable(self._reactor, descriptor)
             signal.pidfd_send_signal(descriptor, signal.SIGINT)
-            bound = self._reactor.callLater(_STOP_SECONDS, signal.pidfd_send_signal, descriptor, signal.SIGQUIT)
             await over.fired
+        finally:
             if bound.active():
                 bound.cancel()
-        finally:
+            self._reactor.removeReader(over)
             os.close(descriptor)
 
     def _left_over(self) -> int | None:
@@ -312,16 +319,22 @@ class ManagedPostgres:
 
 class _Program(ProcessProtocol):
     """
-    A child. *ready* fires with whether it came to say so, *over* when it has ended; *status* is then its exit status.
+    A child. *ready* fires with whether it came to say so; *status* is its exit status when it has ended.
     """
 
     def __init__(self, log: Path | None) -> None:
         self.ready: Deferred[bool] = Deferred()
-        self.over: Deferred[None] = Deferred()
+        self._over: Deferred[None] = Deferred()
         self.status: int | None = None
         self._output = b""
         self._is_ready = False
         self._log = _open_log(log) if log is not None else None
+
+    def ended(self) -> Deferred[None]:
+        """Fires when it has; each caller's own, who may cancel it."""
+        ended: Deferred[None] = Deferred()
+        self._over.addCallback(lambda _: ended.callback(None))
+        return ended
 
     def said(self, words: bytes) -> bool:
         return words in self._output
@@ -351,7 +364,7 @@ class _Program(ProcessProtocol):
         if not self._is_ready:
             self._is_ready = True
             self.ready.callback(False)
-        self.over.callback(None)
+        self._over.callback(None)
 
 
 @implementer(IReadDescriptor)

@@ -8,9 +8,11 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pinggy.core.config import LimitSettings, PortSettings
+from pinggy.core.config import LimitSettings, PortSettings, at_least, check_domain
 from pinggy.edge.config import Certificate, Clients, Face, Visitors
 from pinggy.settings import Secret
+from pinggy.tunnel.names import parse_label
+from pinggy.tunnel.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,10 @@ class Dns:
 
     def __post_init__(self) -> None:
         try:
+            parse_label(self.region)
+        except Refusal as refusal:
+            raise ValueError(f"region is not a label: {refusal}") from None
+        try:
             ipaddress.ip_address(self.address)
         except ValueError:
             raise ValueError("address is not an IP address.") from None
@@ -83,3 +89,8 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     clients: Clients = field(default_factory=Clients)
     visitors: Visitors = field(default_factory=Visitors)
+
+    def __post_init__(self) -> None:
+        at_least(self, "lease", 1)
+        at_least(self, "anonymous_minutes", 0.01)
+        check_domain(self.domain)

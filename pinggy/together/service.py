@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
-from pinggy.core.managed_postgres import ManagedPostgres
+from pinggy.core.managed_postgres import ManagedPostgres, ManagedPostgresError
 from pinggy.core.operator import Operator
 from pinggy.core.service import make_core
 from pinggy.dns.embedded import DnsPortTaken, EmbeddedDns
@@ -72,7 +72,7 @@ class Together(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting = Deferred.fromCoroutine(self._try_to_start())
         self._starting.addErrback(self._failed)
 
     def stopService(self) -> Deferred[None]:
@@ -80,6 +80,18 @@ class Together(Service):
         return Deferred.fromCoroutine(self._stop())
 
     # -- start ------------------------------------------------------------------------------------------------------
+
+    async def _try_to_start(self) -> None:
+        try:
+            await self._start()
+        except SettingsError as error:
+            raise SettingsError(_as_ours(str(error))) from error
+        except ManagedPostgresError as error:
+            raise SettingsError(f"Without the setting database one of our own must run, but: {error}") from error
+        except OSError as error:
+            raise SettingsError(
+                f"The setting state names {self._settings.state}, which is of no use: {error}."
+            ) from error
 
     async def _start(self) -> None:
         settings, state = self._settings, self._state
@@ -217,9 +229,11 @@ class Together(Service):
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        if failure.check(SettingsError) is None:
-            log.failure("starting broke", failure)
-        self._give_up(failure.getErrorMessage())
+        if failure.check(SettingsError) is not None:
+            self._give_up(failure.getErrorMessage())
+            return
+        log.failure("starting broke", failure)
+        self._give_up(f"Something broke inside; the log has the details ({type(failure.value).__name__}).")
 
     async def _stop(self) -> None:
         if self._starting is not None:
@@ -235,6 +249,16 @@ def _bind(host: str, port: int, kind: socket.SocketKind) -> None:
         if kind is socket.SOCK_STREAM:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         each.bind((host, port))
+
+
+# The parts name their settings as their own files spell them.
+_OURS = {"core.database.url": "database", "core.listen.port": "listen.core_port", "listen.public": "listen.host"}
+
+
+def _as_ours(text: str) -> str:
+    for theirs, ours in _OURS.items():
+        text = text.replace(f"The setting {theirs} ", f"The setting {ours} ")
+    return text
 
 
 def _in_url(host: str) -> str:

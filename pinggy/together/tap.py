@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import IService
 from twisted.internet import reactor
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.usage import Options as UsageOptions
 
 from pinggy.settings import SettingsError, load, parse
@@ -29,10 +34,12 @@ class Options(UsageOptions):
 
 def makeService(options: Options) -> IService:
     try:
-        return Together(reactor, _settings(options), _log_file(), _say, _give_up)
+        together = Together(reactor, _settings(options), _log_file(), _say, _give_up)
     except SettingsError as error:
         _last_line(str(error))
         raise SystemExit(1) from None
+    reactor.callWhenRunning(_stop_when_asked)
+    return together
 
 
 def _settings(options: Options) -> Settings:
@@ -62,12 +69,24 @@ def _say(text: str) -> None:
 
 def _last_line(text: str) -> None:
     if sys.__stderr__ is not None:
-        sys.__stderr__.write(f"pinggy: {text}\n")
+        sys.__stderr__.write(f"pinggy: {' '.join(text.split())}\n")
         sys.__stderr__.flush()
+
+
+def _stop_when_asked() -> None:
+    """To be stopped is success, status 0, where twistd would die of the signal."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: cast(IReactorFromThreads, reactor).callFromThread(_stop))
 
 
 def _give_up(text: str) -> None:
     _last_line(text)
-    # twistd has no exit status for a service that fails after the reactor has started.
-    reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-    reactor.stop()
+    # twistd has no exit status for a service that fails after the reactor has started: this is its last act instead.
+    atexit.register(os._exit, 1)
+    reactor.callWhenRunning(_stop)
+
+
+def _stop() -> None:
+    # Who asks twice is stopped once.
+    with suppress(ReactorNotRunning):
+        reactor.stop()
