@@ -149,8 +149,9 @@ class WebVisitor(Protocol):
             return
         self._advancing = True
         try:
-            while self._state is _State.READING and not self._wire.full and self._read_head():
-                pass
+            while self._state is _State.READING and not self._wire.full:
+                if not (self._waiting or self._half_closed) or not self._read_head():
+                    break
         finally:
             self._advancing = False
         self.regulate()
@@ -315,7 +316,8 @@ class WebVisitor(Protocol):
         self._advance()
 
     def wire_finishing(self) -> None:
-        self._deadline.set(self._limits.linger_seconds)
+        if self._state is not _State.GONE:
+            self._deadline.set(self._limits.linger_seconds)
 
     # -- our own answers, and the end ----------------------------------------------------------------------------
 

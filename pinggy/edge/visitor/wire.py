@@ -21,7 +21,7 @@ class WireUser(Protocol):
         ...
 
     def wire_finishing(self) -> None:
-        """All is sent; the visitor has yet to close."""
+        """All is sent or soon will be; the visitor has yet to close."""
         ...
 
 
@@ -110,9 +110,10 @@ class Wire:
         """The connection is lost: its protocol is told that next."""
 
     def _shut(self) -> None:
+        # First: a transport whose other way is closed already may be lost within the call.
+        self._user.wire_finishing()
         self._transport.unregisterProducer()
         if self._lingering and not self._secure:
             self._transport.loseWriteConnection()
         else:
             self._transport.loseConnection()
-        self._user.wire_finishing()
