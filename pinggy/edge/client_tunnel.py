@@ -5,6 +5,7 @@ keeps the time: policy, expiry, the bound on doing nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 from uuid import uuid4
@@ -39,6 +40,7 @@ log = Logger()
 SILENCE = 0.02  # seconds without another request: Go clients wait for each reply before they ask again
 NOTHING_ASKED = 30.0  # seconds after the login in which a forwarding must be asked for
 NOTHING_LEFT = 2.0  # seconds for another request when nothing is left, or a terminal is there and nothing was asked
+MOST_REMEMBERED = 32  # refusals that are told to a terminal which opens later
 MOST_ASKED = 256  # forwardings asked for in one connection; the core's limit is lower
 
 
@@ -81,7 +83,7 @@ class ClientTunnel:
         self._running = False
         self._core_was_asked = False
         self._watchers: list[Watcher] = []
-        self._last_refusal: Refusal | None = None
+        self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
         self._end: Refusal | None = None
         self._closed = False
         self._awaiting_close: list[Deferred[None]] = []
@@ -139,9 +141,9 @@ class ClientTunnel:
         self._watchers.append(watcher)
         for forwarding in self.forwardings():
             watcher.opened(forwarding)
-        if self._last_refusal is not None:
-            watcher.refused(self._last_refusal)
-        if self._is_settled and (self._asks or self._last_refusal is not None):
+        for refusal in self._refusals:
+            watcher.refused(refusal)
+        if self._is_settled and (self._asks or self._refusals):
             watcher.settled()
 
     def unwatch(self, watcher: Watcher) -> None:
@@ -295,7 +297,7 @@ class ClientTunnel:
     # -- small parts --------------------------------------------------------------------------------------------------
 
     def _tell_refused(self, refusal: Refusal) -> None:
-        self._last_refusal = refusal
+        self._refusals.append(refusal)
         for watcher in list(self._watchers):
             watcher.refused(refusal)
 
@@ -312,7 +314,7 @@ class ClientTunnel:
             watcher.settled()
 
     def _nothing_to_do(self) -> None:
-        self.end(self._last_refusal or NoForwarding.of())
+        self.end(self._refusals[-1] if self._refusals else NoForwarding.of())
 
     def _deadline_reached(self) -> None:
         self._life.tick(self._parts.clock.seconds())

@@ -57,6 +57,7 @@ class Ask:
     request: ForwardRequest
     answer: Deferred[Forwarding] = field(default_factory=Deferred)
     forwarding: Forwarding | None = None
+    published: bool = False
     bound: BoundPort | None = None
     live: LiveForwarding | None = None
 
@@ -118,7 +119,7 @@ class Opening:
         What cannot be taken back is logged: the lease will.
         """
         asks = list(asks)
-        records = self._records(asks)
+        records = self._records(ask for ask in asks if ask.published)
         numbers = None if whole else tuple(ask.number for ask in asks)
         for ask in asks:
             self._undo_here(ask)
@@ -140,6 +141,7 @@ class Opening:
         if ask.bound is not None:
             ask.bound.close()
         ask.live = ask.bound = ask.forwarding = None
+        ask.published = False
 
     # -- authorize ------------------------------------------------------------------------------------------------
 
@@ -233,6 +235,8 @@ class Opening:
         return unbound
 
     async def _publish(self, granted: list[Ask]) -> None:
+        for ask in granted:
+            ask.published = True
         try:
             await self.parts.zone.publish(self._records(granted))
         except ZoneError as error:

@@ -55,7 +55,10 @@ class Auth(SSHUserAuthClient):
         return None if self._password is None else succeed(self._password)
 
     def getGenericAnswers(self, name: bytes, instruction: bytes, prompts: Any) -> Any:
-        return succeed([self._password or b"" for _ in prompts])
+        """Somebody without a password never answers."""
+        if self._password is None:
+            return Deferred()
+        return succeed([self._password.decode() for _ in prompts])
 
 
 class Connection(SSHConnection):
@@ -145,6 +148,24 @@ class Session(SSHChannel):
 
     def closed(self) -> None:
         self.over = True
+
+
+class Direct(SSHChannel):
+    """A direct-tcpip channel as the client sees it."""
+
+    name = b"direct-tcpip"
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__()
+        self.target = NS(host.encode()) + struct.pack(">L", port) + NS(b"127.0.0.1") + struct.pack(">L", 4000)
+        self.received = b""
+        self.refused: str | None = None
+
+    def openFailed(self, reason: Any) -> None:
+        self.refused = reason.value.decode()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
 
 
 class Client(SSHClientTransport):

@@ -59,6 +59,11 @@ class DirectChannel(FlowChannel):
         self._http.connectionLost(Failure(connectionDone.value))
         self._client.channel_closed(self)
 
+    @property
+    def disconnecting(self) -> bool:
+        """What twisted.web asks of a transport."""
+        return bool(self.closing)
+
     # -- IConsumer ----------------------------------------------------------------------------------------------------
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:

@@ -38,6 +38,7 @@ class ForwardedChannel(FlowChannel):
 
     def attach(self, receiver: StreamReceiver) -> None:
         self._receiver = receiver
+        self._paused = False
         early, self._early = self._early, []
         for data in early:
             receiver.stream_data(data)
@@ -49,8 +50,8 @@ class ForwardedChannel(FlowChannel):
             return
         if self._stopped:
             receiver.stream_full()
-        self._paused = False
-        self._credit()
+        if not self._paused:
+            self._credit()
 
     def close(self) -> None:
         self.loseConnection()

@@ -51,6 +51,9 @@ class Admission:
         return self._identify(self._token_or_nobody())
 
     def requestAvatar(self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]) -> Any:
+        if self._transport.is_over:
+            # Nobody would tell the avatar that the connection is gone: that has been said already.
+            raise UnauthorizedLogin("The client has left.")
         avatar = self._new_avatar(self._transport, self._login, self._credential, self._identity)
         return IConchUser, avatar, avatar.left
 
