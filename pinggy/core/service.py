@@ -42,7 +42,7 @@ class CoreService(Service):
         ledger = PostgresLedger(pool)
         authority = Authority(ledger, settings)
         self.operator = Operator(ledger, settings)
-        self._sweep = Sweep(reactor, ledger, settings.lease)
+        self.sweep = Sweep(reactor, ledger, settings.lease)
         self._site = CoreSite(reactor, make_tree(ledger, authority, self.operator, settings.operator_key))
         self._connections = Connections(reactor, self._site)
         self._port: IListeningPort | None = None
@@ -104,7 +104,7 @@ class CoreService(Service):
             raise SettingsError(
                 f"The setting core.listen.port = {listen.port} is of no use, on {listen.host}: {why}."
             ) from error
-        self._sweep.start()
+        self.sweep.start()
         self._log.info("the core listens on {url}", url=self.url)
 
     def _not_started(self, failure: Failure) -> None:
@@ -119,7 +119,7 @@ class CoreService(Service):
     async def _stop(self) -> None:
         if self._port is not None:
             await self._listening_over(self._port)
-            await self._sweep.stop()
+            await self.sweep.stop()
         await self._site.drained()
         await self._connections.close()
         await self._pool.close()

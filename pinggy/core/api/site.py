@@ -5,11 +5,13 @@ Connections and requests: a body is bounded before it is kept, and the site know
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -109,10 +111,16 @@ class CoreSite(Site):
             await DeferredList(waiting)
 
 
+class _Connection(ProtocolWrapper):
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        cast(Connections, self.factory).look()
+
+
 class Connections(WrappingFactory):
     """Knows every connection, so that the service can close them when it stops."""
 
-    protocol = ProtocolWrapper
+    protocol = _Connection
     noisy = False
 
     def __init__(self, reactor: IReactorTime, site: CoreSite) -> None:
@@ -128,18 +136,15 @@ class Connections(WrappingFactory):
             connection.loseConnection()
         bound = self._reactor.callLater(_SENDING_SECONDS, self._abort)
         gone.addBoth(lambda _: bound.cancel() if bound.active() else None)
-        self._look()
+        self.look()
         return gone
 
     def _abort(self) -> None:
         for connection in list(self.protocols):
             connection.abortConnection()
 
-    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
-        super().unregisterProtocol(p)
-        self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """A connection is over, and whatever hung on it."""
         if self._gone is not None and not self.protocols:
             gone, self._gone = self._gone, None
             gone.callback(None)

@@ -1,0 +1,812 @@
+"""
+What an edge may rely on, from the core in memory and from the real one alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_twisted
+
+from pinggy.settings import Secret
+from pinggy.tunnel import refusals
+from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity, Limits
+from pinggy.tunnel.request import Kind
+from pinggy.tunnel.token import new_token
+from pinggy.wire import operator as office
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    ByKey,
+    ByToken,
+    Credential,
+    Done,
+    Granted,
+    Live,
+    Lost,
+    Nobody,
+    Refused,
+    Register,
+    Registered,
+    Release,
+    Renew,
+    Usage,
+    Want,
+)
+from tests.support import postgres as real
+from tests.support.cores import Core, InMemory, OverHttp, token_of
+from tests.support.postgres import Databases
+
+postgres = real.postgres
+
+Start = Callable[..., Awaitable[Core]]
+asynchronous = pytest_twisted.ensureDeferred
+_ids = itertools.count(1)
+
+
+@pytest_twisted.async_yield_fixture(params=["in memory", "over HTTP"])
+async def start(request: pytest.FixtureRequest, postgres: Databases) -> AsyncIterator[Start]:
+    """Start a core, with settings other than the usual ones where they are given."""
+    started: list[OverHttp] = []
+
+    async def in_memory(**changes: Any) -> Core:
+        return InMemory(**changes)
+
+    async def over_http(**changes: Any) -> Core:
+        started.append(await OverHttp.start(postgres.create(), **changes))
+        return started[-1]
+
+    yield in_memory if request.param == "in memory" else over_http
+    for core in started:
+        await core.stop()
+
+
+def tunnel_id() -> str:
+    return f"{next(_ids):032x}"
+
+
+def http(number: int, name: str | None = None) -> Want:
+    return Want(number=number, kind=Kind.HTTP, name=name)
+
+
+def tcp(number: int, port: int | None = None) -> Want:
+    return Want(number=number, kind=Kind.TCP, port=port)
+
+
+def ask(*wants: Want, by: Secret | None = None, tunnel: str | None = None, **more: Any) -> Authorize:
+    credential: Credential = Nobody() if by is None else ByToken(token=by)
+    return Authorize(
+        **{
+            "tunnel": tunnel or tunnel_id(),
+            "credential": credential,
+            "address": "192.0.2.1",
+            "wants": wants,
+            **more,
+        }
+    )
+
+
+def granted(answer: Authorized, index: int = 0) -> Forwarding:
+    result = answer.results[index]
+    assert isinstance(result, Granted), result
+    return result.forwarding
+
+
+def refused(answer: Authorized, index: int = 0) -> Refused:
+    result = answer.results[index]
+    assert isinstance(result, Refused), result
+    return result
+
+
+def codes(answer: Authorized) -> list[str]:
+    return [result.code if isinstance(result, Refused) else "granted" for result in answer.results]
+
+
+# -- edges and identities ---------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_an_edge_registers_and_learns_its_place(start: Start) -> None:
+    core = await start()
+    edge = await core.edge("e1", "eu")
+    assert await edge.register(Register(instance="first")) == Registered(
+        edge="e1", region="eu", domain="a.example", lease=30.0
+    )
+
+
+@asynchronous
+async def test_a_new_instance_ends_the_tunnels_of_the_one_before(start: Start) -> None:
+    core = await start()
+    edge, other = await core.edge("e1"), await core.edge("e2")
+    await edge.register(Register(instance="first"))
+    await other.register(Register(instance="first"))
+    mine, theirs = tunnel_id(), tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=mine))
+    await other.authorize(ask(http(1), tunnel=theirs))
+    await edge.register(Register(instance="first"))
+    assert (await edge.renew(Renew(instance="first", tunnels=(Usage(tunnel=mine),)))).lost == ()
+    await edge.register(Register(instance="second"))
+    (lost,) = (await edge.renew(Renew(instance="second", tunnels=(Usage(tunnel=mine),)))).lost
+    assert (lost.tunnel, lost.code) == (mine, refusals.EdgeStopping.code)
+    assert (await other.renew(Renew(instance="first", tunnels=(Usage(tunnel=theirs),)))).lost == ()
+
+
+@asynchronous
+async def test_nobody_is_anonymous(start: Start) -> None:
+    edge = await (await start()).edge()
+    assert await edge.identify(Nobody()) == ANONYMOUS
+
+
+@asynchronous
+async def test_a_token_says_the_account(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    row = (await core.operator.tokens()).tokens[0]
+    assert await edge.identify(ByToken(token=token)) == Identity(account="ann", label=row.prefix)
+
+
+@asynchronous
+async def test_a_token_that_is_mistyped_unknown_or_revoked_is_refused(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    with pytest.raises(refusals.TokenMistyped):
+        await edge.identify(ByToken(token=Secret("pgy-nonsense")))
+    with pytest.raises(refusals.TokenMistyped):
+        await edge.identify(ByToken(token=Secret("no token \0 \ud800 at all")))
+    unknown = new_token()
+    with pytest.raises(refusals.TokenUnknown) as caught:
+        await edge.identify(ByToken(token=unknown.secret))
+    assert unknown.prefix in caught.value.text
+    assert unknown.secret.reveal() not in caught.value.text
+    token = await token_of(core, "ann")
+    await core.operator.revoke_token((await core.operator.tokens()).tokens[0].prefix)
+    with pytest.raises(refusals.TokenUnknown):
+        await edge.identify(ByToken(token=token))
+    with pytest.raises(refusals.TokenUnknown):
+        await edge.authorize(ask(http(1), by=token))
+
+
+@asynchronous
+async def test_a_registered_key_says_the_account(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ ann@home"
+    await core.operator.ensure_account("ann")
+    key = await core.operator.add_key(office.AddKey(account="ann", line=line))
+    assert await edge.identify(ByKey(fingerprint=key.fingerprint)) == Identity(account="ann", label=key.fingerprint)
+    with pytest.raises(refusals.KeyUnknown):
+        await edge.identify(ByKey(fingerprint="SHA256:" + "A" * 43))
+    with pytest.raises(refusals.MalformedMessage):
+        await edge.identify(ByKey(fingerprint="\0"))
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_an_anonymous_tunnel_gets_a_random_name_that_ends(start: Start) -> None:
+    edge = await (await start()).edge()
+    answer = await edge.authorize(ask(http(1)))
+    other = await edge.authorize(ask(http(1)))
+    assert answer.identity == ANONYMOUS
+    assert answer.limits == Limits(forwardings=20, channels=1000)
+    assert answer.expires_in == pytest.approx(3600, abs=60)
+    assert granted(answer).number == 1
+    assert granted(answer).kind is Kind.HTTP
+    assert len(granted(answer).name) >= 12
+    assert granted(answer).name != granted(other).name
+    assert granted(answer).epoch != granted(other).epoch
+
+
+@asynchronous
+async def test_an_anonymous_tunnel_has_no_say_in_its_name(start: Start) -> None:
+    edge = await (await start()).edge()
+    answer = await edge.authorize(ask(http(1), http(2, "blog"), tcp(3, 20001)))
+    assert codes(answer) == ["granted", "needs-account", "needs-account"]
+
+
+@asynchronous
+async def test_an_account_gets_its_oldest_reserved_name_that_is_free(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("zebra", "apple"))
+    first = await edge.authorize(ask(http(1), by=token))
+    second = await edge.authorize(ask(http(1), by=token))
+    assert granted(first).name == "zebra"
+    assert granted(second).name == "apple"
+    assert first.expires_in is None
+
+
+@asynchronous
+async def test_an_account_whose_names_are_all_busy_is_told_who_holds_the_first(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("blog",))
+    holder = tunnel_id()
+    label = (await edge.authorize(ask(http(1), by=token, tunnel=holder))).identity.label
+    answer = await edge.authorize(ask(http(7), by=token))
+    assert refused(answer) == Refused(
+        code="busy",
+        text=f"Login is not allowed: A tunnel with the same token ({label}) is already active.",
+        number=7,
+        holder=holder,
+    )
+
+
+@asynchronous
+async def test_an_account_without_a_reserved_name_gets_a_random_one(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    answer = await edge.authorize(ask(http(1), by=await token_of(core, "ann")))
+    assert len(granted(answer).name) >= 12
+    assert answer.expires_in is None
+
+
+@asynchronous
+async def test_a_name_may_be_said_with_the_domain(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    answer = await edge.authorize(
+        ask(http(1, "one.a.example"), http(2, "two.a.example."), http(3, "x.b.example"), by=token)
+    )
+    assert granted(answer, 0).name == "one"
+    assert granted(answer, 1).name == "two"
+    assert refused(answer, 2).code == "malformed-name"
+
+
+NEVER_HAD = {
+    "local": "name-not-offered",
+    "www": "name-not-offered",
+    "ns1": "name-not-offered",
+    "WWW": "name-not-offered",
+    "tcp-20001": "name-not-offered",
+    "_acme-challenge": "name-not-offered",
+    "*": "name-not-offered",
+    "status": "name-not-offered",
+    "www.a.example": "name-not-offered",
+    "": "malformed-name",
+    "..": "malformed-name",
+    "Blog": "malformed-name",
+    "a" * 64: "malformed-name",
+    "a" * 100_000: "malformed-name",
+    "bl\0og": "malformed-name",
+    "b\u00fccher": "malformed-name",
+    "xn--bcher-kva": "malformed-name",
+    "\ud800": "malformed-name",
+    "theirs": "name-not-yours",
+}
+
+
+@asynchronous
+async def test_names_that_are_never_had(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    await token_of(core, "bob", names=("theirs",))
+    wants = (http(number, name) for number, name in enumerate(NEVER_HAD, 1))
+    answer = await edge.authorize(ask(*wants, http(100, "mine"), by=await token_of(core, "ann")))
+    assert dict(zip(NEVER_HAD, codes(answer), strict=False)) == NEVER_HAD
+    assert codes(answer)[-1] == "granted"
+
+
+@asynchronous
+async def test_names_that_nobody_reserved_are_free_unless_the_operator_says_no(start: Start) -> None:
+    core = await start(free_names=False)
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("mine",))
+    assert codes(await edge.authorize(ask(http(1, "blog"), http(2, "mine"), by=token))) == [
+        "name-not-yours",
+        "granted",
+    ]
+
+
+@asynchronous
+async def test_a_name_of_somebody_else_is_held_and_not_taken(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    ann, bob = await token_of(core, "ann"), await token_of(core, "bob")
+    holder = tunnel_id()
+    await edge.authorize(ask(http(1, "blog"), by=ann, tunnel=holder))
+    for force in (False, True):
+        answer = await edge.authorize(ask(http(1, "blog"), by=bob, force=force))
+        assert refused(answer) == Refused(
+            code="held",
+            text="The name blog is in use by somebody else: choose another, or try again later.",
+            number=1,
+        )
+        assert answer.superseded == ()
+    assert (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=holder),)))).lost == ()
+
+
+@asynchronous
+async def test_force_takes_a_name_from_the_same_account(start: Start) -> None:
+    core = await start()
+    edge, far = await core.edge("e1"), await core.edge("e2", "eu")
+    token = await token_of(core, "ann")
+    old, new = tunnel_id(), tunnel_id()
+    before = await edge.authorize(ask(http(1, "blog"), http(2, "shop"), by=token, tunnel=old))
+    assert refused(await far.authorize(ask(http(1, "blog"), by=token))).holder == old
+    after = await far.authorize(ask(http(1, "blog"), http(2, "shop"), by=token, tunnel=new, force=True))
+    assert codes(after) == ["granted", "granted"]
+    assert after.superseded == (old,)
+    assert granted(after, 0).epoch > granted(before, 0).epoch
+    assert granted(after, 1).epoch > granted(before, 1).epoch
+    (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=old),)))).lost
+    assert lost == Lost(tunnel=old, code="taken-over", text=refusals.TakenOver.of("192.0.2.1").text)
+    # What the old owner does late changes nothing.
+    await edge.release(Release(tunnel=old, code="client-left"))
+    assert (await far.renew(Renew(instance="i", tunnels=(Usage(tunnel=new),)))).lost == ()
+    with pytest.raises(refusals.TakenOver):
+        await edge.live(Live(tunnel=old, numbers=(1,)))
+    with pytest.raises(refusals.TakenOver):
+        await edge.authorize(ask(http(3, "more"), by=token, tunnel=old))
+
+
+@asynchronous
+async def test_force_of_the_default_forwarding_takes_the_first_name(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("one", "two"))
+    first, second = tunnel_id(), tunnel_id()
+    await edge.authorize(ask(http(1), by=token, tunnel=first))
+    await edge.authorize(ask(http(1), by=token, tunnel=second, force=True))
+    answer = await edge.authorize(ask(http(1), by=token, force=True))
+    assert granted(answer).name == "one"
+    assert answer.superseded == (first,)
+
+
+@asynchronous
+async def test_force_without_an_account_changes_nothing(start: Start) -> None:
+    edge = await (await start()).edge()
+    assert codes(await edge.authorize(ask(http(1), http(2, "blog"), force=True))) == ["granted", "needs-account"]
+
+
+@asynchronous
+async def test_named_forwardings_win_over_the_default_one(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("blog",))
+    answer = await edge.authorize(ask(http(1), http(2, "blog"), by=token))
+    assert granted(answer, 1).name == "blog"
+    assert granted(answer, 0).name != "blog"
+
+
+@asynchronous
+async def test_a_named_forwarding_takes_the_name_from_the_default_one_of_its_own_tunnel(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", names=("blog",))
+    tunnel = tunnel_id()
+    before = granted(await edge.authorize(ask(http(1), by=token, tunnel=tunnel)))
+    answer = await edge.authorize(ask(http(2, "blog"), by=token, tunnel=tunnel))
+    assert granted(answer).name == before.name == "blog"
+    assert granted(answer).number == 2
+    assert granted(answer).epoch > before.epoch
+    assert answer.superseded == ()
+    # The end of the default one is of no consequence any more.
+    await edge.release(Release(tunnel=tunnel, code="client-left", numbers=(1,)))
+    assert refused(await edge.authorize(ask(http(1, "blog"), by=token))).holder == tunnel
+
+
+@asynchronous
+async def test_a_name_is_had_once_by_one_tunnel(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    tunnel = tunnel_id()
+    answer = await edge.authorize(ask(http(1, "blog"), http(2, "blog"), by=token, tunnel=tunnel, force=True))
+    assert codes(answer) == ["granted", "asked-twice"]
+    assert codes(await edge.authorize(ask(http(3, "blog"), by=token, tunnel=tunnel))) == ["asked-twice"]
+
+
+@asynchronous
+async def test_there_is_one_default_forwarding(start: Start) -> None:
+    edge = await (await start()).edge()
+    tunnel = tunnel_id()
+    assert codes(await edge.authorize(ask(http(1), tcp(2), tunnel=tunnel))) == ["granted", "two-defaults"]
+    assert codes(await edge.authorize(ask(http(3), tunnel=tunnel))) == ["two-defaults"]
+
+
+@asynchronous
+async def test_a_released_name_may_be_had_again_with_a_higher_epoch(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    ann, bob = await token_of(core, "ann"), await token_of(core, "bob")
+    tunnel = tunnel_id()
+    first = granted(await edge.authorize(ask(http(1, "blog"), by=ann, tunnel=tunnel)))
+    await edge.release(Release(tunnel=tunnel, code="client-left"))
+    second = granted(await edge.authorize(ask(http(1, "blog"), by=bob)))
+    assert second.epoch > first.epoch
+
+
+# -- ports ------------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_tcp_tunnel_gets_a_free_port_of_the_range(start: Start) -> None:
+    edge = await (await start()).edge()
+    forwarding = granted(await edge.authorize(ask(tcp(1))))
+    assert forwarding.port is not None
+    assert 20000 <= forwarding.port <= 29999
+    assert len(forwarding.name) >= 12
+
+
+@asynchronous
+async def test_a_reserved_port_comes_with_a_name_that_stays(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", ports=(20007, 20003))
+    first = granted(await edge.authorize(ask(tcp(1), by=token)))
+    assert (first.port, first.name) == (20007, "tcp-20007")
+    second = granted(await edge.authorize(ask(tcp(1, 20003), by=token)))
+    assert (second.port, second.name) == (20003, "tcp-20003")
+
+
+@asynchronous
+async def test_a_reserved_port_is_busy_held_by_force_or_not_yours_as_names_are(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    ann, bob = await token_of(core, "ann", ports=(20007,)), await token_of(core, "bob")
+    holder, taker = tunnel_id(), tunnel_id()
+    before = granted(await edge.authorize(ask(tcp(1), by=ann, tunnel=holder)))
+    assert refused(await edge.authorize(ask(tcp(1), by=ann))).holder == holder
+    assert refused(await edge.authorize(ask(tcp(1, 20007), by=ann))).code == "busy"
+    assert refused(await edge.authorize(ask(tcp(1, 20007), by=bob, force=True))).code == "port-not-yours"
+    assert refused(await edge.authorize(ask(tcp(1, 20008), by=ann))).code == "port-not-yours"
+    assert refused(await edge.authorize(ask(tcp(1, 99999999999), by=ann))).code == "port-not-yours"
+    after = await edge.authorize(ask(tcp(1), by=ann, tunnel=taker, force=True))
+    assert granted(after).port == 20007
+    assert granted(after).epoch > before.epoch
+    assert after.superseded == (holder,)
+
+
+@asynchronous
+async def test_ports_that_the_edge_could_not_bind_are_avoided(start: Start) -> None:
+    core = await start(ports=ports(21000, 21001))
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    assert granted(await edge.authorize(ask(tcp(1), taken_ports=(21000,)))).port == 21001
+    first = granted(await edge.authorize(ask(tcp(1), tunnel=tunnel)))
+    assert first.port == 21000
+    again = await edge.authorize(ask(tcp(1), tunnel=tunnel, taken_ports=(21000,)))
+    assert codes(again) == ["ports-used-up"]
+    other = granted(await edge.authorize(ask(tcp(1))))
+    assert other.port == 21000
+
+
+@asynchronous
+async def test_a_reserved_port_that_could_not_be_bound_is_refused(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann", ports=(20007,))
+    tunnel = tunnel_id()
+    await edge.authorize(ask(tcp(1), by=token, tunnel=tunnel))
+    again = await edge.authorize(ask(tcp(1), tcp(2, 20007), by=token, tunnel=tunnel, taken_ports=(20007,)))
+    assert codes(again) == ["port-not-bound", "port-not-bound"]
+
+
+@asynchronous
+async def test_ports_may_be_used_up(start: Start) -> None:
+    core = await start(ports=ports(21000, 21000))
+    edge = await core.edge()
+    await edge.authorize(ask(tcp(1)))
+    assert codes(await edge.authorize(ask(tcp(1)))) == ["ports-used-up"]
+
+
+def ports(first: int, last: int) -> Any:
+    from pinggy.core.config import PortSettings
+
+    return PortSettings(first=first, last=last)
+
+
+@asynchronous
+async def test_udp_is_not_served(start: Start) -> None:
+    edge = await (await start()).edge()
+    assert codes(await edge.authorize(ask(Want(number=1, kind=Kind.UDP), http(2)))) == ["type-not-served", "granted"]
+
+
+@asynchronous
+async def test_every_kind_has_a_name(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    answer = await edge.authorize(
+        ask(
+            Want(number=1, kind=Kind.TLS, name="a1"),
+            Want(number=2, kind=Kind.TLSTCP, name="a2"),
+            Want(number=3, kind=Kind.TCP, name="ignored"),
+            http(4),
+            by=token,
+        )
+    )
+    assert codes(answer) == ["granted"] * 4
+    assert [granted(answer, index).kind for index in range(4)] == [Kind.TLS, Kind.TLSTCP, Kind.TCP, Kind.HTTP]
+
+
+# -- one tunnel's life ------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_authorizing_twice_gives_the_same_answer(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    message = ask(http(1), http(2, "blog"), Want(number=3, kind=Kind.TCP, name="x"), by=await token_of(core, "ann"))
+    assert await edge.authorize(message) == await edge.authorize(message)
+
+
+@asynchronous
+async def test_a_later_message_extends_the_tunnel(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), by=token, tunnel=tunnel))
+    await edge.authorize(ask(http(2, "blog"), by=token, tunnel=tunnel))
+    (row,) = (await core.operator.tunnels()).tunnels
+    assert len(row.forwardings) == 2
+    assert row.forwardings[1] == "http blog"
+
+
+@asynchronous
+async def test_a_tunnel_is_its_edges_and_its_identitys(start: Start) -> None:
+    core = await start()
+    edge, other = await core.edge("e1"), await core.edge("e2")
+    token = await token_of(core, "ann")
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), by=token, tunnel=tunnel))
+    with pytest.raises(refusals.Conflict):
+        await edge.authorize(ask(http(2), tunnel=tunnel))
+    with pytest.raises(refusals.Conflict):
+        await other.authorize(ask(http(2), by=token, tunnel=tunnel))
+    with pytest.raises(refusals.LeaseLost):
+        await other.live(Live(tunnel=tunnel, numbers=(1,)))
+    (lost,) = (await other.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel, received=9),)))).lost
+    assert lost.code == "lease-lost"
+    assert await other.release(Release(tunnel=tunnel, code="client-left")) == Done()
+    (row,) = (await core.operator.tunnels()).tunnels
+    assert (row.edge, row.received, row.live) == ("e1", 0, False)
+
+
+@asynchronous
+async def test_a_tunnel_of_which_nothing_was_granted_is_none(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    assert codes(await edge.authorize(ask(http(1, "blog"), tunnel=tunnel))) == ["needs-account"]
+    assert (await core.operator.tunnels()).tunnels == ()
+    with pytest.raises(refusals.LeaseLost):
+        await edge.live(Live(tunnel=tunnel, numbers=(1,)))
+
+
+@asynchronous
+async def test_live_and_usage_are_seen_by_the_operator(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    assert (await core.operator.tunnels()).tunnels[0].live is False
+    assert await edge.live(Live(tunnel=tunnel, numbers=(1,))) == Done()
+    await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel, received=5, sent=2**40, visitors=3),)))
+    (row,) = (await core.operator.tunnels()).tunnels
+    assert (row.live, row.received, row.sent, row.visitors) == (True, 5, 2**40, 3)
+    usage = Usage(tunnel=tunnel, received=6, sent=1, visitors=4)
+    await edge.release(Release(tunnel=tunnel, code="client-silent", usage=usage))
+    assert (await core.operator.tunnels()).tunnels == ()
+    (row,) = (await core.operator.tunnels(history=True)).tunnels
+    assert (row.live, row.received, row.sent, row.visitors, row.reason) == (False, 6, 2**40, 4, "client-silent")
+
+
+@asynchronous
+async def test_one_forwarding_is_released_alone(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1, "one"), http(2, "two"), by=token, tunnel=tunnel))
+    for _ in range(2):
+        await edge.release(Release(tunnel=tunnel, code="client-left", numbers=(1, 77)))
+    assert (await core.operator.tunnels()).tunnels[0].forwardings == ("http two",)
+    assert granted(await edge.authorize(ask(http(1, "one"), by=token))).name == "one"
+
+
+@asynchronous
+async def test_releasing_is_harmless_when_repeated_or_about_nothing(start: Start) -> None:
+    edge = await (await start()).edge()
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    for _ in range(2):
+        assert await edge.release(Release(tunnel=tunnel, code="client-left")) == Done()
+    assert await edge.release(Release(tunnel=tunnel_id(), code="client-left", numbers=(1,))) == Done()
+
+
+@asynchronous
+async def test_a_release_that_overtakes_its_authorization_leaves_no_orphan(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    await edge.release(Release(tunnel=tunnel, code="client-left"))
+    with pytest.raises(refusals.ClientLeft):
+        await edge.authorize(ask(http(1), tunnel=tunnel))
+    assert (await core.operator.tunnels()).tunnels == ()
+
+
+@asynchronous
+async def test_many_tunnels_are_renewed_at_once(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    others = tuple(Usage(tunnel=tunnel_id()) for _ in range(9000))
+    renewed = await edge.renew(Renew(instance="i", tunnels=(*others, Usage(tunnel=tunnel))))
+    assert {lost.tunnel for lost in renewed.lost} == {usage.tunnel for usage in others}
+
+
+@asynchronous
+async def test_a_tunnel_whose_lease_is_over_is_swept(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    silent, renewed = tunnel_id(), tunnel_id()
+    await edge.authorize(ask(http(1, "silent"), by=token, tunnel=silent))
+    await edge.authorize(ask(http(1, "renewed"), by=token, tunnel=renewed))
+    core.age(20)
+    await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=renewed),)))
+    await core.sweep.sweep()
+    assert len((await core.operator.tunnels()).tunnels) == 2
+    core.age(20)
+    await core.sweep.sweep()
+    assert [row.tunnel for row in (await core.operator.tunnels()).tunnels] == [renewed]
+    (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=silent),)))).lost
+    assert lost.code == "lease-lost"
+    assert granted(await edge.authorize(ask(http(1, "silent"), by=token))).name == "silent"
+
+
+@asynchronous
+async def test_an_anonymous_tunnel_that_its_edge_forgot_to_end_is_swept(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    core.age(3605)
+    usages = (Usage(tunnel=tunnel),)
+    assert (await edge.renew(Renew(instance="i", tunnels=usages))).lost == ()
+    await core.sweep.sweep()
+    assert (await edge.renew(Renew(instance="i", tunnels=usages))).lost == ()
+    core.age(29)
+    await edge.renew(Renew(instance="i", tunnels=usages))
+    await core.sweep.sweep()
+    assert (await edge.renew(Renew(instance="i", tunnels=usages))).lost[0].code == "expired"
+
+
+@asynchronous
+async def test_the_operator_closes_a_tunnel_and_its_edge_learns_it(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    await core.operator.close_tunnel(tunnel)
+    (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),)))).lost
+    reason = refusals.ClosedByOperator.of()
+    assert lost == Lost(tunnel=tunnel, code=reason.code, text=reason.text)
+    with pytest.raises(refusals.ClosedByOperator):
+        await edge.live(Live(tunnel=tunnel, numbers=(1,)))
+
+
+# -- limits -----------------------------------------------------------------------------------------------------
+
+
+def limits(**changes: int) -> Any:
+    from pinggy.core.config import LimitSettings
+
+    return LimitSettings(**changes)
+
+
+@asynchronous
+async def test_anonymous_tunnels_of_one_address_are_limited(start: Start) -> None:
+    core = await start(limits=limits(anonymous_tunnels_per_address=2))
+    edge = await core.edge()
+    first = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=first, address="2001:db8::1"))
+    await edge.authorize(ask(http(1), address="2001:db8::2"))
+    answer = await edge.authorize(ask(http(4), http(5), address="2001:db8::ffff:1"))
+    assert codes(answer) == ["limit-reached"] * 2
+    assert [refused(answer, index).number for index in (0, 1)] == [4, 5]
+    assert codes(await edge.authorize(ask(http(2, "x"), tunnel=first, address="2001:db8::1"))) == ["needs-account"]
+    assert codes(await edge.authorize(ask(http(1), address="2001:db8:0:1::1"))) == ["granted"]
+    assert codes(await edge.authorize(ask(http(1), by=await token_of(core, "ann"), address="2001:db8::3"))) == [
+        "granted"
+    ]
+    await edge.release(Release(tunnel=first, code="client-left"))
+    assert codes(await edge.authorize(ask(http(1), address="2001:db8::1"))) == ["granted"]
+
+
+@asynchronous
+async def test_new_tunnels_of_one_address_are_limited_by_the_minute(start: Start) -> None:
+    core = await start(limits=limits(new_tunnels_per_minute_per_address=2))
+    edge = await core.edge()
+    for _ in range(2):
+        tunnel = tunnel_id()
+        await edge.authorize(ask(http(1), tunnel=tunnel))
+        await edge.release(Release(tunnel=tunnel, code="client-left"))
+    assert codes(await edge.authorize(ask(http(1)))) == ["limit-reached"]
+    assert codes(await edge.authorize(ask(http(1), address="::ffff:192.0.2.1"))) == ["limit-reached"]
+    assert codes(await edge.authorize(ask(http(1), address="192.0.2.2"))) == ["granted"]
+    core.age(61)
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+
+
+@asynchronous
+async def test_tunnels_of_one_account_are_limited(start: Start) -> None:
+    core = await start(limits=limits(tunnels_per_account=1))
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    assert codes(await edge.authorize(ask(http(1), by=token))) == ["granted"]
+    assert codes(await edge.authorize(ask(http(1), by=token))) == ["limit-reached"]
+    assert codes(await edge.authorize(ask(http(1), by=await token_of(core, "bob")))) == ["granted"]
+
+
+@asynchronous
+async def test_forwardings_of_one_tunnel_are_limited(start: Start) -> None:
+    core = await start(limits=limits(forwardings_per_tunnel=2))
+    edge = await core.edge()
+    token = await token_of(core, "ann")
+    tunnel = tunnel_id()
+    assert codes(await edge.authorize(ask(http(1), http(2, "a"), http(3, "b"), by=token, tunnel=tunnel))) == [
+        "limit-reached",
+        "granted",
+        "granted",
+    ]
+    assert codes(await edge.authorize(ask(http(4, "c"), by=token, tunnel=tunnel))) == ["limit-reached"]
+    # Asked again after an answer that was not heard, it is not one more.
+    assert codes(await edge.authorize(ask(http(2, "a"), by=token, tunnel=tunnel))) == ["granted"]
+
+
+# -- nonsense ---------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_nonsense_is_refused(start: Start) -> None:
+    edge = await (await start()).edge()
+    for message in (
+        ask(http(1), tunnel="x"),
+        ask(http(1), tunnel="A" * 32),
+        ask(http(1), address="nowhere"),
+        ask(http(1), address="\0"),
+        ask(http(0)),
+        ask(http(2**40)),
+        ask(http(1), http(1)),
+        ask(*(http(number) for number in range(1, 1002))),
+        ask(tcp(1), taken_ports=(0,)),
+    ):
+        with pytest.raises(refusals.MalformedMessage):
+            await edge.authorize(message)
+
+
+@asynchronous
+async def test_nonsense_in_other_messages_is_refused(start: Start) -> None:
+    edge = await (await start()).edge()
+    for call in (
+        lambda: edge.register(Register(instance="\0")),
+        lambda: edge.register(Register(instance="i", host_keys=("nonsense",))),
+        lambda: edge.live(Live(tunnel="x", numbers=())),
+        lambda: edge.live(Live(tunnel=tunnel_id(), numbers=(2**70,))),
+        lambda: edge.renew(Renew(instance="i", tunnels=(Usage(tunnel="x"),))),
+        lambda: edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel_id(), sent=2**63),))),
+        lambda: edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel_id(), sent=-1),))),
+        lambda: edge.release(Release(tunnel="x", code="a")),
+        lambda: edge.release(Release(tunnel=tunnel_id(), code="NO\0")),
+    ):
+        with pytest.raises(refusals.MalformedMessage):
+            await call()
+
+
+@asynchronous
+async def test_a_scope_is_no_part_of_an_address(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    await edge.authorize(ask(http(1), address="fe80::1%eth0"))
+    assert (await core.operator.tunnels()).tunnels[0].address == "fe80::1"

@@ -1,0 +1,116 @@
+"""
+Cores for the contract suite: the one in memory, and the real one behind HTTP over a real PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+
+from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
+from pinggy.core.operator import Operator
+from pinggy.core.service import CoreService, make_core
+from pinggy.core.sweep import Sweep
+from pinggy.edge.core_client import CoreClient
+from pinggy.edge.http_core_client import HttpCoreClient
+from pinggy.settings import Secret
+from pinggy.testing.core import FakeCore
+from pinggy.wire import operator as office
+from tests.support.postgres import execute
+
+KEY = Secret("the operator's key of the tests")
+
+
+class Core(Protocol):
+    """What the suite needs of either."""
+
+    @property
+    def operator(self) -> Operator: ...
+
+    @property
+    def sweep(self) -> Sweep: ...
+
+    async def edge(self, name: str = "local", region: str = "local") -> CoreClient: ...
+
+    def age(self, seconds: float) -> None:
+        """Let *seconds* pass in the ledger."""
+        ...
+
+
+def settings_for(url: Secret, **changes: Any) -> CoreSettings:
+    return CoreSettings(
+        **{
+            "domain": "a.example",
+            "operator_key": KEY,
+            "database": DatabaseSettings(url=url, pool=4, patience=10.0),
+            "listen": ListenSettings(port=0),
+            "kept_names": ("status",),
+            **changes,
+        }
+    )
+
+
+class InMemory:
+    def __init__(self, **changes: Any) -> None:
+        self._clock = Clock()
+        self._core = FakeCore(self._clock, settings_for(Secret("postgresql://nowhere"), **changes))
+        self.operator = self._core.operator
+        self.sweep = self._core.sweep
+
+    async def edge(self, name: str = "local", region: str = "local") -> CoreClient:
+        return self._core.client(name, region)
+
+    def age(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+
+
+class OverHttp:
+    def __init__(self, service: CoreService, url: Secret) -> None:
+        self.service = service
+        self.operator = service.operator
+        self.sweep = service.sweep
+        self._url = url
+        self._clients: list[HttpCoreClient] = []
+
+    @classmethod
+    async def start(cls, url: Secret, **changes: Any) -> OverHttp:
+        service = make_core(reactor, settings_for(url, **changes))
+        service.startService()
+        await service.ready()
+        return cls(service, url)
+
+    async def stop(self) -> None:
+        for client in self._clients:
+            await client.close()
+        await self.service.stopService()
+
+    async def edge(self, name: str = "local", region: str = "local") -> HttpCoreClient:
+        secret = Secret(f"the secret of the edge {name}")
+        await self.operator.ensure_edge(name, region, ("127.0.0.1",), secret)
+        return self.client(secret)
+
+    def client(self, secret: Secret) -> HttpCoreClient:
+        client = HttpCoreClient(reactor, self.service.url, secret)
+        self._clients.append(client)
+        return client
+
+    def age(self, seconds: float) -> None:
+        passed = f"interval '{seconds} seconds'"
+        execute(
+            self._url,
+            f"UPDATE tunnels SET lease = lease - {passed}, expires = expires - {passed}, started = started - {passed};"
+            f"UPDATE ended_tunnels SET started = started - {passed}, ended = ended - {passed};"
+            f"UPDATE early_releases SET at = at - {passed}",
+        )
+
+
+async def token_of(core: Core, account: str, *, names: tuple[str, ...] = (), ports: tuple[int, ...] = ()) -> Secret:
+    """A token of *account*, with these reservations."""
+    await core.operator.ensure_account(account)
+    for name in names:
+        await core.operator.ensure_name(account, name)
+    for port in ports:
+        await core.operator.reserve_port(office.ReservePort(account=account, port=port))
+    return (await core.operator.add_token(office.AddToken(account=account))).token
