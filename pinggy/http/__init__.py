@@ -5,10 +5,16 @@ sniff
     the first bytes of a connection: SSH, TLS or HTTP?
 clienthello
     the host that a TLS ClientHello names.
+collector
+    where a head ends.
 head
     request and response heads, on httptools.
 framing
     where a body ends.
 rewrite
-    what is changed in a head on its way to the local server.
+    what is changed in a head on its way to the local server, and back.
+credentials
+    the passwords and keys of a policy.
+malformed
+    the one error of parsers.
 """

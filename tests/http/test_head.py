@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinggy.http.collector import HeadCollector
 from pinggy.http.framing import Delimited, Framing
-from pinggy.http.head import HeadCollector, RequestHead, parse_request, parse_response
+from pinggy.http.head import RequestHead, parse_request, parse_response
 from pinggy.http.malformed import Malformed
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: x.a.example\r\nA: b\r\n\r\n"

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from pinggy.edge.visitor import answers
 from pinggy.edge.visitor.upstream import Upstream
+from pinggy.http.collector import HeadCollector
 from pinggy.http.framing import Body, Delimited, body_of
-from pinggy.http.head import HeadCollector, RequestHead, ResponseHead, parse_response
+from pinggy.http.head import RequestHead, ResponseHead, parse_response
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import response_for_visitor
 from pinggy.tunnel.life import State

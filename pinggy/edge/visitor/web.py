@@ -1,8 +1,8 @@
 """
 One visitor's HTTP connection: its requests in turn, each to the tunnel that it names and under that tunnel's policy.
 
-It reads one head, decides, and hands the bodies to an `Exchange`; what comes meanwhile and belongs to the next request
-waits, and the visitor with it. Nothing is read from him that has nowhere to go.
+It reads one head, asks a `Route` for the way, and hands the bodies to an `Exchange`; what comes meanwhile and belongs
+to the next request waits, and the visitor with it. Nothing is read from him that has nowhere to go.
 """
 
 from __future__ import annotations
@@ -11,48 +11,44 @@ import ipaddress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.client import Peer
-from pinggy.edge.stream import Stream, StreamRefused
-from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor import answers
 from pinggy.edge.visitor.deadline import Deadline
 from pinggy.edge.visitor.exchange import Exchange
+from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.upstream import Upstream
-from pinggy.edge.visitor.verdict import Answer, admit
+from pinggy.edge.visitor.verdict import Answer
 from pinggy.edge.visitor.wire import Wire
-from pinggy.http.head import HeadCollector, RequestHead, parse_request
+from pinggy.http.collector import HeadCollector
+from pinggy.http.head import RequestHead, parse_request
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import Visit
 from pinggy.tunnel.addresses import PublicFace
-from pinggy.tunnel.names import label_of_host, normal_host
-from pinggy.tunnel.policy import Address, Policy
-from pinggy.tunnel.refusals import Refusal
-from pinggy.tunnel.request import Kind
-
-_log = Logger()
+from pinggy.tunnel.policy import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLimits:
     """
     What one visitor connection may cost: *head_bytes* and *header_count* of one request, *head_seconds* from the first
-    byte of a head to its last, *idle_seconds* between requests, *linger_seconds* to read our last word.
-    *half_closed_seconds*: one who sends no more gets what is on its way, unless nothing comes for so long.
+    byte of a head to its last, *idle_seconds* between requests. *half_closed_seconds*: one who sends no more gets what
+    is on its way, unless nothing comes for so long. After our last word he is listened to for *linger_seconds*, and
+    what he has not read by then waits *closing_seconds* more.
     """
 
     head_bytes: int = 16 * 1024
     header_count: int = 100
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
-    linger_seconds: float = 10.0
     half_closed_seconds: float = 60.0
+    linger_seconds: float = 10.0
+    closing_seconds: float = 60.0
 
 
 class _State(Enum):
@@ -80,11 +76,10 @@ class WebVisitor(Protocol):
         limits: WebLimits,
         server_name: str | None = None,
     ) -> None:
-        self._tunnels = tunnels
-        self._face = face
-        self._peer = peer
-        self._address = _address(peer)
-        self._visit = Visit(address=str(self._address), secure=secure)
+        address = _address(peer)
+        visit = Visit(address=str(address), secure=secure)
+        self._route = Route(self, tunnels=tunnels, face=face, peer=peer, address=address, visit=visit)
+        self._secure = secure
         self._limits = limits
         self._server_name = server_name
         self._state = _State.READING
@@ -92,9 +87,7 @@ class WebVisitor(Protocol):
         self._heads = HeadCollector(limits.head_bytes, empty_line_first=True)
         self._waiting = b""
         self._head: RequestHead | None = None
-        self._policy: Deferred[Policy] | None = None
         self._exchange: Exchange | None = None
-        self._upstream: Upstream | None = None
         self._advancing = False
         self._half_closed = False
 
@@ -102,7 +95,7 @@ class WebVisitor(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self._wire = Wire(self.transport, self, secure=self._visit.secure)
+        self._wire = Wire(self.transport, self, secure=self._secure)
         self._deadline.set(self._limits.head_seconds)
         self._wire.start()
 
@@ -133,13 +126,10 @@ class WebVisitor(Protocol):
         self._state = _State.GONE
         self._waiting = b""
         self._deadline.stop()
-        policy, self._policy = self._policy, None
-        if policy is not None:
-            policy.cancel()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.visitor_lost()
-        self._drop_upstream()
+        self._route.close()
 
     # -- one request after another -------------------------------------------------------------------------------
 
@@ -181,69 +171,14 @@ class WebVisitor(Protocol):
         if not head.host and self._server_name is not None:
             head = replace(head, host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
         self._head = head
-        label = label_of_host(normal_host(head.host), self._face.domain)
-        live = self._tunnels.by_name(label) if label else None
-        if live is None:
-            self._say(Answer(404, answers.NO_TUNNEL), head)
-        elif live.forwarding.kind is not Kind.HTTP:
-            self._say(Answer(404, answers.NO_WEB_HERE), head)
-        else:
-            self._policy = live.tunnel.policy()
-            self._policy.addCallbacks(
-                self._in_force, self._never_in_force, callbackArgs=(head, live), errbackArgs=(head,)
-            ).addErrback(self._broken)
+        self._route.ask(head)
 
-    def _in_force(self, policy: Policy, head: RequestHead, live: LiveForwarding) -> None:
-        self._policy = None
-        if not policy.admits(self._address):
-            self.abort()
-            return
-        admitted = admit(head, policy, self._visit, live.forwarding.name, self._face)
-        if isinstance(admitted, Answer):
-            self._say(admitted, head)
-            return
-        exchange = Exchange(self, head, admitted)
-        upstream = self._upstream
-        if upstream is not None and upstream.live is live and not upstream.over:
-            self._begin(exchange, upstream)
-        else:
-            self._drop_upstream()
-            self._open(exchange, head, live)
+    # -- Traveller: where the request may go ---------------------------------------------------------------------
 
-    def _never_in_force(self, failure: Failure, head: RequestHead) -> None:
-        self._policy = None
-        if failure.check(CancelledError) is None:
-            failure.trap(Refusal)
-            self._say(Answer(503, answers.ENDED), head)
-
-    def _open(self, exchange: Exchange, head: RequestHead, live: LiveForwarding) -> None:
-        tunnel = live.tunnel
-        if tunnel.tally.open >= tunnel.limits.channels:
-            self._say(Answer(503, answers.FULL), head)
-            return
-        # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.
-        tunnel.open_stream(live.forwarding, self._peer).addCallbacks(
-            self._opened, self._not_opened, callbackArgs=(exchange, live), errbackArgs=(head,)
-        ).addErrback(self._broken)
-
-    def _opened(self, stream: Stream, exchange: Exchange, live: LiveForwarding) -> None:
-        upstream = Upstream(live, stream)
-        if self._state is not _State.BUSY:
-            upstream.abort()
-            return
-        self._upstream = upstream
-        self._begin(exchange, upstream)
-
-    def _not_opened(self, failure: Failure, head: RequestHead) -> None:
-        failure.trap(StreamRefused)
-        assert isinstance(failure.value, StreamRefused)
-        if self._state is _State.BUSY:
-            self._say(Answer(503, answers.ENDED) if failure.value.gone else Answer(502, answers.DOWN), head)
-
-    def _begin(self, exchange: Exchange, upstream: Upstream) -> None:
+    def reached(self, head: RequestHead, onward: bytes, upstream: Upstream) -> None:
         if self._wire.full:
             upstream.pause()
-        self._exchange = exchange
+        exchange = self._exchange = Exchange(self, head, onward)
         waiting, self._waiting = self._waiting, b""
         self._waiting = exchange.begin(upstream, waiting) + self._waiting
         if self._half_closed and self._exchange is exchange:
@@ -251,8 +186,10 @@ class WebVisitor(Protocol):
             exchange.visitor_ended()
         self._advance()
 
-    def _broken(self, failure: Failure) -> None:
-        _log.failure("a visitor's request broke the edge", failure)
+    def answered(self, answer: Answer) -> None:
+        self._say(answer, self._head)
+
+    def dropped(self) -> None:
         self.abort()
 
     # -- Visitor: what an exchange asks --------------------------------------------------------------------------
@@ -271,7 +208,7 @@ class WebVisitor(Protocol):
         if exchange is not None and wanted and self._waiting:
             # The protocol has changed: what came too early for a next request was for this one.
             waiting, self._waiting = self._waiting, b""
-            exchange.visitor_data(waiting)
+            self._waiting = exchange.visitor_data(waiting)
         if self._half_closed or self._state is _State.GONE:
             return
         if exchange is not None and wanted:
@@ -291,13 +228,8 @@ class WebVisitor(Protocol):
         self._await_head()
 
     def again(self) -> None:
-        exchange, upstream, head = self._exchange, self._upstream, self._head
-        assert exchange is not None
-        assert upstream is not None
-        assert head is not None
         self._exchange = None
-        self._upstream = None
-        self._open(exchange, head, upstream.live)
+        self._route.again()
 
     def abort(self) -> None:
         self._exchange = None
@@ -307,17 +239,18 @@ class WebVisitor(Protocol):
     # -- WireUser: how the visitor reads -------------------------------------------------------------------------
 
     def wire_full(self) -> None:
-        if self._upstream is not None:
-            self._upstream.pause()
+        if self._route.upstream is not None:
+            self._route.upstream.pause()
 
     def wire_drained(self) -> None:
-        if self._upstream is not None:
-            self._upstream.resume()
+        if self._route.upstream is not None:
+            self._route.upstream.resume()
         self._advance()
 
     def wire_finishing(self) -> None:
         if self._state is not _State.GONE:
-            self._deadline.set(self._limits.linger_seconds)
+            lingers = self._wire.lingers
+            self._deadline.set(self._limits.linger_seconds if lingers else self._limits.closing_seconds)
 
     # -- our own answers, and the end ----------------------------------------------------------------------------
 
@@ -347,25 +280,20 @@ class WebVisitor(Protocol):
         self._state = _State.CLOSING
         self._waiting = b""
         self._deadline.clear()
-        self._drop_upstream()
+        self._route.close()
         self.regulate()
         self._wire.finish(linger=linger and not self._half_closed)
 
-    def _drop_upstream(self) -> None:
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None and not upstream.over:
-            upstream.close()
-
     def _overdue(self) -> None:
-        if self._state is not _State.READING:
+        if self._state is _State.READING and self._heads.started:
+            self._say(Answer(408, answers.TOO_SLOW), None)
+        elif self._state is _State.READING or (self._state is _State.CLOSING and self._wire.lingers):
+            self._finish(linger=False)
+        else:
             exchange, self._exchange = self._exchange, None
             if exchange is not None:
                 exchange.visitor_lost()
             self.abort()
-        elif self._heads.started:
-            self._say(Answer(408, answers.TOO_SLOW), None)
-        else:
-            self._finish(linger=False)
 
 
 def _address(peer: Peer) -> Address:

@@ -41,11 +41,13 @@ class _Transport(Protocol):
 @implementer(IPushProducer)
 class Wire:
     """
-    *full*: what was sent waits for the visitor to read it. *secure*: TLS lies between, which has no half-close:
-    its own closing (we say so, the visitor answers, and only then the socket closes) does instead.
+    *full*: what was sent waits for the visitor to read it. *lingers*: only our own way has been closed.
+
+    *secure*: TLS lies between, which has no half-close; its own closing (we say so, the visitor answers, and only then
+    the socket closes) does instead.
     """
 
-    __slots__ = ("_finishing", "_lingering", "_reading", "_secure", "_transport", "_user", "full")
+    __slots__ = ("_finishing", "_reading", "_secure", "_transport", "_user", "full", "lingers")
 
     def __init__(self, transport: ITransport, user: WireUser, *, secure: bool) -> None:
         self._transport = cast(_Transport, transport)
@@ -53,7 +55,7 @@ class Wire:
         self._secure = secure
         self._reading = True
         self._finishing = False
-        self._lingering = False
+        self.lingers = False
         self.full = False
 
     def start(self) -> None:
@@ -85,7 +87,7 @@ class Wire:
         unread bytes is reset, and our last word may be lost by it (RFC 9112 9.6).
         """
         self._finishing = True
-        self._lingering = linger
+        self.lingers = linger and not self._secure
         if not self.full:
             self._shut()
 
@@ -113,7 +115,7 @@ class Wire:
         # First: a transport whose other way is closed already may be lost within the call.
         self._user.wire_finishing()
         self._transport.unregisterProducer()
-        if self._lingering and not self._secure:
+        if self.lingers:
             self._transport.loseWriteConnection()
         else:
             self._transport.loseConnection()

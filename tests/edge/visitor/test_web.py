@@ -247,6 +247,9 @@ def test_an_early_response_is_finished_and_then_the_connection_closes() -> None:
     visit.say(b"345" * 10000)
     assert not visit.heard()
     visit.clock.advance(WebLimits().linger_seconds)
+    assert visit.transport.disconnecting
+    assert not visit.transport.aborted
+    visit.clock.advance(WebLimits().closing_seconds)
     assert visit.transport.aborted
     visit.leave()
 

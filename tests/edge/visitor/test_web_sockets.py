@@ -77,6 +77,11 @@ class LocalServer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class _LocalServers(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A stream that was aborted: that is its visitor's matter."""
+
+
 class _Visitors(Factory[WebVisitor]):
     noisy = False
 
@@ -116,7 +121,7 @@ class _Counted(WebVisitor):
 
 @pytest.fixture(scope="module")
 def local_server() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), LocalServer)
+    server = _LocalServers(("127.0.0.1", 0), LocalServer)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_address[1]
