@@ -69,9 +69,14 @@ class Connection(SSHConnection):
         self.started = False
         self.forwarded: list[Visit] = []
         self.accept_forwarded: Callable[[], Visit] = Visit
+        self.ignores_opens = False
 
     def serviceStarted(self) -> None:
         self.started = True
+
+    def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
+        if not self.ignores_opens:
+            super().ssh_CHANNEL_OPEN(packet)
 
     def channel_forwarded_tcpip(self, windowSize: int, maxPacket: int, data: bytes) -> SSHChannel:
         channel = self.accept_forwarded()

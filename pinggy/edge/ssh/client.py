@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.conch.avatar import ConchUser
 from twisted.conch.error import ConchError
@@ -35,6 +36,8 @@ log = Logger()
 
 KEEPALIVE = b"keepalive@openssh.com"
 _MOST_OWN_CHANNELS = 32  # sessions and direct-tcpip that a client has open at once
+_MOST_CHANNELS = 4096  # open or asked for; the grant's limit counts those that a visitor still waits for
+_OPEN_BOUND = 30.0  # seconds for the client to connect to its local server
 _GOODBYE = 2.0  # seconds for the client to read the last line and close
 
 
@@ -90,10 +93,12 @@ class SshClient(ConchUser):
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         if self._transport.is_over or forwarding.number not in self._binds:
             return fail(StreamRefused("The client has left.", gone=True))
+        if len(self.conn.channels) >= _MOST_CHANNELS:
+            return fail(StreamRefused("The client has too many channels to answer for."))
         channel = ForwardedChannel()
         bind, port = self._binds[forwarding.number]
         self.conn.openChannel(channel, open_data(bind, port, visitor))
-        return channel.opened
+        return channel.opened.addTimeout(_OPEN_BOUND, self.clock, _not_opened)
 
     def probe(self) -> Deferred[None]:
         """Any packet counts, and the answer to a ping is one."""
@@ -222,3 +227,7 @@ class SshClient(ConchUser):
         self._own_channels -= 1
         if channel in self._consoles:
             self._consoles.remove(channel)
+
+
+def _not_opened(result: object, seconds: float) -> Any:
+    raise StreamRefused(f"The client did not open a channel within {seconds:g} seconds.")

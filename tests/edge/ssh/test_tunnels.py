@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from pinggy.edge.ssh.client import ClientSettings
+from pinggy.edge.stream import StreamRefused
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Direct, Pair
 
@@ -458,3 +459,18 @@ def test_only_the_debugger_can_be_reached_through_direct_tcpip(edge: EdgeInMemor
     debugger.write(b"GET /urls HTTP/1.1\r\nHost: localhost:4300\r\nConnection: close\r\n\r\n")
     pair.flush()
     assert debugger.received.endswith(b'{"urls": ["http://blog.a.example", "https://blog.a.example"]}\n')
+
+
+def test_a_client_that_never_answers_an_open_is_waited_for_30_seconds(edge: EdgeInMemory) -> None:
+    pair = edge.join(edge.core.account("alice", names=("blog",)).reveal())
+    pair.forward()
+    pair.session()
+    pair.connection.ignores_opens = True
+    visit = edge.visit("blog")
+    for _ in range(29):
+        pair.advance(1)
+    assert not_answered(visit)
+    pair.advance(1)
+    with pytest.raises(StreamRefused, match="30 seconds"):
+        answer(visit)
+    assert edge.tunnels.by_name("blog") is not None, "its pings are answered, so the tunnel lives"
