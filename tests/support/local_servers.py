@@ -1,0 +1,232 @@
+"""
+What a client has behind its tunnel: servers on loopback, each in threads of this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import socketserver
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import SimpleQueue
+
+from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
+from tests.support.service import PATIENCE
+
+BLOCK = 64 * 1024
+_BODY = hashlib.sha256(b"pinggy").digest() * (BLOCK // 32)
+
+Serve = Callable[[socket.socket], None]
+
+
+def blocks(size: int) -> Iterator[bytes]:
+    """*size* bytes, a multiple of `BLOCK`; each block begins with its number, so that none can be lost or swapped."""
+    assert size % BLOCK == 0
+    for number in range(size // BLOCK):
+        yield struct.pack(">Q", number) + _BODY[8:]
+
+
+def digest_of(size: int) -> str:
+    digest = hashlib.sha256()
+    for block in blocks(size):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+class Count:
+    """Bytes that have passed: their *size* and digest."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        self._digest.update(data)
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def read_all(connection: socket.socket) -> Count:
+    """Everything until the other side ends."""
+    count = Count()
+    while data := connection.recv(BLOCK):
+        count.add(data)
+    return count
+
+
+# -- plain TCP ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def tcp_server(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server that calls *serve* with each connection, in a thread of its own; over TLS with *context*. Its port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            connection: socket.socket = self.request
+            connection.settimeout(PATIENCE)
+            try:
+                if context is not None:
+                    connection = context.wrap_socket(connection, server_side=True)
+                with connection:
+                    serve(connection)
+            except OSError:
+                pass  # the visitor has gone; a test looks at what it is told
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            server.block_on_close = False
+
+
+def echo(connection: socket.socket) -> None:
+    """Send back what comes; end when the visitor has ended."""
+    while data := connection.recv(BLOCK):
+        connection.sendall(data)
+
+
+def count_then_answer(connection: socket.socket) -> None:
+    """Read all until the visitor ends, then say size and digest: needs half-close."""
+    count = read_all(connection)
+    connection.sendall(f"{count.size} {count.digest}\n".encode())
+
+
+def send_then_read(size: int) -> Serve:
+    """Sends *size* bytes and its end, then says nothing more and reads until the visitor ends."""
+
+    def serve(connection: socket.socket) -> None:
+        for block in blocks(size):
+            connection.sendall(block)
+        connection.shutdown(socket.SHUT_WR)
+        read_all(connection)
+
+    return serve
+
+
+# -- HTTP --------------------------------------------------------------------------------------------------------
+
+
+class Web(BaseHTTPRequestHandler):
+    """
+    ``GET /bytes/N`` answers N bytes, ``GET /chunked/N`` the same in chunks, ``PUT /digest`` size and digest of the
+    body, everything else method, target and headers as JSON.
+    """
+
+    protocol_version = "HTTP/1.1"
+    server: WebServer
+
+    def do_GET(self) -> None:
+        _, what, size = (*self.path.split("/"), "", "")[:3]
+        if what == "bytes":
+            self._head(200, ("Content-Length", size))
+            for block in blocks(int(size)):
+                self.wfile.write(block)
+        elif what == "chunked":
+            self._head(200, ("Transfer-Encoding", "chunked"))
+            for block in blocks(int(size)):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self._say({"method": self.command, "target": self.path, "headers": self.headers.items()})
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        count = Count()
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while length := int(self.rfile.readline(), 16):
+                count.add(self.rfile.read(length))
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            left = int(self.headers["Content-Length"])
+            while left and (data := self.rfile.read(min(left, BLOCK))):
+                count.add(data)
+                left -= len(data)
+        self._say({"size": count.size, "digest": count.digest})
+
+    do_POST = do_PUT
+
+    def _say(self, what: object) -> None:
+        body = json.dumps(what).encode()
+        self._head(200, ("Content-Type", "application/json"), ("Content-Length", str(len(body))))
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _head(self, status: int, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+
+    def handle_expect_100(self) -> bool:
+        self.server.expected.put(self.path)
+        return super().handle_expect_100()
+
+    def log_message(self, *_: object) -> None:
+        self.server.seen.put((self.command, self.path))
+
+
+class WebServer(ThreadingHTTPServer):
+    """*seen* has each request that was answered, *expected* the targets of those that awaited a 100."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        self.seen: SimpleQueue[tuple[str, str]] = SimpleQueue()
+        self.expected: SimpleQueue[str] = SimpleQueue()
+        super().__init__(("127.0.0.1", 0), Web)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Visitors break off: that is what some tests are about."""
+
+
+@contextmanager
+def web_server() -> Iterator[WebServer]:
+    with WebServer() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------
+
+
+def own_certificate(folder: Path, domain: str) -> LocalCertificate:
+    """A certificate for names under *domain* by an authority that the service does not know."""
+    return ensure_local_certificate(folder, domain, datetime.now(UTC))
+
+
+def server_context(certificate: LocalCertificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    return context
