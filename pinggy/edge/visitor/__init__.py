@@ -12,7 +12,7 @@ doorway
 raw
     who is admitted to a raw tunnel, and how it gets its stream.
 web
-    visitors who speak HTTP: their requests in turn. With it exchange (one request and its response), upstream (its
+    visitors who speak HTTP: their requests in turn. With it route (their way), exchange (one request), upstream (its
     stream), verdict (what the policy says), answers (what the edge says itself) and wire (the visitor's transport).
 deadline
     one deadline that moves often.
