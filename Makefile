@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test check help clean
+.PHONY: run test check bench-stalled help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -20,6 +20,9 @@ check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the middle of a download
+	$(BIN)/python -m benchmarks.stalled_visitor
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
