@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -52,13 +52,12 @@ class _Lost(Exception):
 
 
 class _Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no types
-    def doRead(self) -> Exception | None:
-        # An idle connection that is cut raises here; returned instead of raised, the reactor closes it in silence.
+    def doRead(self) -> None:
+        # An idle connection that is cut raises here, as what depends on how; left to the reactor it would be logged.
         try:
             super().doRead()
-        except psycopg2.Error as error:
-            return error
-        return None
+        except (psycopg2.Error, ValueError):
+            self.close()
 
 
 class Pool:
@@ -111,7 +110,8 @@ class Pool:
                 # The server has undone everything: start over.
                 if attempts >= _ATTEMPTS:
                     raise LedgerAway(_OVERLOADED) from error
-            except psycopg2.errors.QueryCanceled as error:
+            except (psycopg2.errors.QueryCanceled, CancelledError) as error:
+                # statement_timeout, which txpostgres takes for a cancellation of ours
                 raise LedgerAway(_OVERLOADED) from error
             except _Lost as lost:
                 if lost.in_doubt and not repeatable:

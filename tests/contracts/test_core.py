@@ -56,7 +56,7 @@ async def start(request: pytest.FixtureRequest, postgres: Databases) -> AsyncIte
         return InMemory(**changes)
 
     async def over_http(**changes: Any) -> Core:
-        started.append(await OverHttp.start(postgres.create(), **changes))
+        started.append(await OverHttp.start(postgres.emptied(), **changes))
         return started[-1]
 
     yield in_memory if request.param == "in memory" else over_http
