@@ -13,11 +13,25 @@ from twisted.internet.defer import Deferred
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRecord:
-    """``name CNAME target``, both absolute without the final dot; *epoch* is that of the name's grant."""
+    """
+    ``name CNAME target``, both absolute without the final dot; *epoch* is that of the name's grant, and *proof* what the
+    core signed of it (`pinggy.wire.proof`), for zones behind a gate.
+    """
 
     name: str
     target: str
     epoch: int
+    proof: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRecord:
+    """The A and AAAA records of a region's host *name*."""
+
+    name: str
+    addresses: tuple[str, ...]
+    epoch: int
+    proof: str = ""
 
 
 class ZoneError(Exception):

@@ -57,6 +57,7 @@ class Ask:
     request: ForwardRequest
     answer: Deferred[Forwarding] = field(default_factory=Deferred)
     forwarding: Forwarding | None = None
+    proof: str = ""
     published: bool = False
     bound: BoundPort | None = None
     live: LiveForwarding | None = None
@@ -158,7 +159,7 @@ class Opening:
             refused: list[tuple[Ask, Refused]] = []
             for ask, result in zip(asking, authorized.results, strict=True):
                 if isinstance(result, Granted):
-                    ask.forwarding = result.forwarding
+                    ask.forwarding, ask.proof = result.forwarding, result.proof
                     granted.append(ask)
                 else:
                     refused.append((ask, result))
@@ -263,7 +264,7 @@ class Opening:
     def _records(self, asks: Iterable[Ask]) -> list[NameRecord]:
         face, target = self.parts.face, self.parts.target
         return [
-            NameRecord(name=face.host(ask.forwarding.name), target=target, epoch=ask.forwarding.epoch)
+            NameRecord(name=face.host(ask.forwarding.name), target=target, epoch=ask.forwarding.epoch, proof=ask.proof)
             for ask in asks
             if ask.forwarding is not None
         ]

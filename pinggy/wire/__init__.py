@@ -7,4 +7,6 @@ paths
     where each is sent.
 operator
     the values of the operator's calls.
+proof
+    the core's signed grant of a name, for zone gates.
 """

@@ -124,8 +124,11 @@ class Authorize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
+    """*proof* is what the core signed of the name's record (`wire.proof`); empty where it signs none."""
+
     TAG: ClassVar[str] = "granted"
     forwarding: Forwarding
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

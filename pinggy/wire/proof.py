@@ -1,0 +1,73 @@
+"""
+The core's signed grant of one name in the zone: what an edge shows to a zone gate.
+
+A proof is text: base64url of a JSON object, a dot, base64url of its Ed25519 signature (RFC 8032). It says which name
+may point where, by which epoch; whoever shows it may write just that record, or take it away.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+LONGEST_PROOF = 2048
+_CONTEXT = b"pinggy zone grant 1\0"
+
+
+class BadProof(Exception):
+    """The proof is not one, or not signed by the core's key; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    *name* is absolute in lower case without the final dot. It is a CNAME to *target*, or has the *addresses* (IPv4 and
+    IPv6 in text), or, with neither, may only be taken away.
+    """
+
+    name: str
+    epoch: int
+    target: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+def sign(claim: Claim, key: Ed25519PrivateKey) -> str:
+    said = json.dumps([claim.name, claim.epoch, claim.target, list(claim.addresses)], separators=(",", ":"))
+    body = said.encode("utf-8")
+    return f"{_encode(body)}.{_encode(key.sign(_CONTEXT + body))}"
+
+
+def verify(proof: str, key: Ed25519PublicKey) -> Claim:
+    """The claim that *proof* makes. Raises `BadProof`."""
+    if len(proof) > LONGEST_PROOF:
+        raise BadProof("The proof is too long.")
+    body, _, signature = proof.partition(".")
+    try:
+        said = _decode(body)
+        key.verify(_decode(signature), _CONTEXT + said)
+    except (binascii.Error, ValueError, InvalidSignature):
+        raise BadProof("The proof is not signed by the core's key.") from None
+    return _claim(json.loads(said))
+
+
+def _claim(said: list[object]) -> Claim:
+    # Signed by our own core: what it signs is well formed.
+    name, epoch, target, addresses = said
+    assert isinstance(name, str)
+    assert isinstance(epoch, int)
+    assert isinstance(target, str)
+    assert isinstance(addresses, list)
+    return Claim(name=name, epoch=epoch, target=target, addresses=tuple(addresses))
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
