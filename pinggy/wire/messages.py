@@ -80,12 +80,16 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """*region* is the edge's label in the zone; *lease* is seconds: renew well within it."""
+    """
+    *region* is the edge's label in the zone; *lease* is seconds: renew well within it. *orders* is where the stream of
+    orders to this instance begins.
+    """
 
     edge: str
     region: str
     domain: str
     lease: float
+    orders: int = 0
 
 
 # -- a tunnel -------------------------------------------------------------------------------------------------
@@ -197,6 +201,38 @@ class Release:
     code: str
     numbers: tuple[int, ...] | None = None
     usage: Usage | None = None
+
+
+# -- orders: what the core wants of an edge -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOrders:
+    """
+    A long poll: answered at once where there are orders after the number *after*, otherwise when one comes, or after
+    some 20 s with none. Asking with a higher *after* says that all up to it have been carried out.
+    """
+
+    instance: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Close the *tunnel* and tell its client the *text*. Harmless where it is gone."""
+
+    TAG: ClassVar[str] = "close"
+    number: int
+    tunnel: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """In the order of their numbers; none twice, none left out."""
+
+    orders: tuple[Close, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,3 +180,54 @@ class TunnelRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnels:
     tunnels: tuple[TunnelRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneRow:
+    """One name that should stand in the zone: *kind* CNAME, A or AAAA. *owner* is a tunnel's id or ``region``."""
+
+    name: str
+    kind: str
+    content: str
+    epoch: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneServer:
+    """*trouble* is why the server could not be asked, None where it answered."""
+
+    url: str
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneDifference:
+    """On the server *url* stands *stands* where *should* should; either is empty for nothing."""
+
+    url: str
+    name: str
+    stands: str
+    should: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    domain: str
+    rows: tuple[ZoneRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneReport:
+    """*mended*: whether the differences have been put right (those of servers without trouble)."""
+
+    servers: tuple[ZoneServer, ...]
+    differences: tuple[ZoneDifference, ...]
+    mended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantKey:
+    """The public half of the key that signs grants: base64 of the raw 32 bytes (RFC 8032)."""
+
+    key: str

@@ -11,6 +11,7 @@ AUTHORIZE = f"/{VERSION}/edge/authorize"
 LIVE = f"/{VERSION}/edge/live"
 RENEW = f"/{VERSION}/edge/renew"
 RELEASE = f"/{VERSION}/edge/release"
+ORDERS = f"/{VERSION}/edge/orders"
 
 # the operator (Authorization: Bearer <the operator's key>): GET lists, POST adds, DELETE <path>/<id> takes away
 ACCOUNTS = f"/{VERSION}/accounts"
@@ -20,6 +21,12 @@ NAMES = f"/{VERSION}/names"
 PORTS = f"/{VERSION}/ports"
 EDGES = f"/{VERSION}/edges"
 TUNNELS = f"/{VERSION}/tunnels"
+# GET: what should stand in the zone; GET .../check: where the servers differ; POST .../mend: and put it right
+ZONE = f"/{VERSION}/zone"
+ZONE_CHECK = f"/{VERSION}/zone/check"
+ZONE_MEND = f"/{VERSION}/zone/mend"
+# GET: the public key that zone gates check grants with
+GRANT_KEY = f"/{VERSION}/grant-key"
 
 # anybody on the core's network; GET
 HEALTHZ = "/healthz"

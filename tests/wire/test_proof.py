@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -46,8 +48,6 @@ def test_a_changed_letter_proves_nothing_else(data: st.DataObject) -> None:
     proof = sign(CLAIM, KEY)
     at = data.draw(st.integers(min_value=0, max_value=len(proof) - 1))
     letter = data.draw(st.sampled_from("ABCDwxyz0189-_."))
-    try:
+    with suppress(BadProof):
         # The last bits of base64 may say the same in two ways.
         assert verify(proof[:at] + letter + proof[at + 1 :], KEY.public_key()) == CLAIM
-    except BadProof:
-        pass
