@@ -163,6 +163,7 @@ class SshClient(ConchUser):
         return succeed(None)
 
     def _forward(self, data: bytes) -> Deferred[bytes | None]:
+        self._transport.acknowledge()
         bind, rest = getNS(data)
         (port,) = struct.unpack(">L", rest)
         try:
