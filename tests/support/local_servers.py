@@ -63,6 +63,11 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def shut(connection: socket.socket) -> None:
+    """Send no more, and read on. The FIN stands for the end inside TLS too: its close_notify has no half-close."""
+    socket.socket.shutdown(connection, socket.SHUT_WR)
+
+
 def read_all(connection: socket.socket) -> Count:
     """Everything until the other side ends."""
     count = Count()
@@ -105,24 +110,6 @@ def echo(connection: socket.socket) -> None:
     """Send back what comes; end when the visitor has ended."""
     while data := connection.recv(BLOCK):
         connection.sendall(data)
-
-
-def count_then_answer(connection: socket.socket) -> None:
-    """Read all until the visitor ends, then say size and digest: needs half-close."""
-    count = read_all(connection)
-    connection.sendall(f"{count.size} {count.digest}\n".encode())
-
-
-def send_then_read(size: int) -> Serve:
-    """Sends *size* bytes and its end, then says nothing more and reads until the visitor ends."""
-
-    def serve(connection: socket.socket) -> None:
-        for block in blocks(size):
-            connection.sendall(block)
-        connection.shutdown(socket.SHUT_WR)
-        read_all(connection)
-
-    return serve
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------------
@@ -228,5 +215,6 @@ def own_certificate(folder: Path, domain: str) -> LocalCertificate:
 
 def server_context(certificate: LocalCertificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     context.load_cert_chain(certificate.certificate, certificate.key)
     return context

@@ -70,7 +70,8 @@ def ssh_words(
         *("-F", "none", "-p", str(port or service.https_port)),
         *("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"),
         *("-o", f"UserKnownHostsFile={service.known_hosts}", "-o", "GlobalKnownHostsFile=none"),
-        *("-o", "IdentityAgent=none", "-o", "ServerAliveInterval=0"),
+        # All ports present the same keys; the file of known hosts names one.
+        *("-o", "IdentityAgent=none", "-o", f"HostKeyAlias=[127.0.0.1]:{service.https_port}"),
         *words,
         f"{user}@127.0.0.1" if user else "127.0.0.1",
         *command,
