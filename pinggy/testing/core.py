@@ -57,10 +57,10 @@ class FakeCore:
     """
 
     def __init__(self, clock: IReactorTime, settings: CoreSettings = SETTINGS) -> None:
-        self._ledger = MemoryLedger(clock)
-        self.authority = Authority(self._ledger, settings)
-        self.operator = Operator(self._ledger, settings)
-        self.sweep = Sweep(clock, self._ledger, settings.lease)
+        self.ledger = MemoryLedger(clock)
+        self.authority = Authority(self.ledger, settings)
+        self.operator = Operator(self.ledger, settings)
+        self.sweep = Sweep(clock, self.ledger, settings.lease)
         self.away = False
         self._held: list[Callable[[], object]] | None = None
 
