@@ -1,0 +1,148 @@
+"""
+Messages to JSON and back; what is no message is refused, whatever it is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinggy.settings import Secret
+from pinggy.tunnel.grant import Forwarding, Identity, Limits
+from pinggy.tunnel.refusals import MalformedMessage
+from pinggy.tunnel.request import Kind
+from pinggy.wire import messages, operator, paths
+from pinggy.wire.codec import LONGEST_BODY, decode, encode
+
+_texts = st.text(max_size=20)
+_numbers = st.integers(min_value=-(2**63), max_value=2**63)
+_forwardings = st.builds(
+    Forwarding,
+    number=_numbers,
+    kind=st.sampled_from(Kind),
+    name=_texts,
+    epoch=_numbers,
+    port=st.none() | _numbers,
+)
+_credentials = st.one_of(
+    st.just(messages.Nobody()),
+    st.builds(messages.ByToken, token=_texts.map(Secret)),
+    st.builds(messages.ByKey, fingerprint=_texts),
+)
+_wants = st.builds(
+    messages.Want,
+    number=_numbers,
+    kind=st.sampled_from(Kind),
+    name=st.none() | _texts,
+    port=st.none() | _numbers,
+)
+_refusals = st.builds(messages.Refused, code=_texts, text=_texts, number=_numbers, holder=st.none() | _texts)
+_usages = st.builds(messages.Usage, tunnel=_texts, received=_numbers, sent=_numbers, visitors=_numbers)
+MESSAGES = st.one_of(
+    st.builds(messages.Identify, credential=_credentials),
+    st.builds(messages.Register, instance=_texts, host_keys=st.lists(_texts).map(tuple)),
+    st.builds(messages.Registered, edge=_texts, region=_texts, domain=_texts, lease=st.floats(allow_nan=False)),
+    st.builds(
+        messages.Authorize,
+        tunnel=_texts,
+        credential=_credentials,
+        address=_texts,
+        wants=st.lists(_wants).map(tuple),
+        force=st.booleans(),
+        taken_ports=st.lists(_numbers).map(tuple),
+    ),
+    st.builds(
+        messages.Authorized,
+        identity=st.builds(Identity, account=st.none() | _texts, label=_texts),
+        limits=st.builds(Limits, forwardings=_numbers, channels=_numbers),
+        results=st.lists(st.builds(messages.Granted, forwarding=_forwardings) | _refusals).map(tuple),
+        expires_in=st.none() | st.floats(allow_nan=False),
+        superseded=st.lists(_texts).map(tuple),
+    ),
+    st.builds(messages.Live, tunnel=_texts, numbers=st.lists(_numbers).map(tuple)),
+    st.builds(messages.Renew, instance=_texts, tunnels=st.lists(_usages).map(tuple)),
+    st.builds(
+        messages.Release,
+        tunnel=_texts,
+        code=_texts,
+        numbers=st.none() | st.lists(_numbers).map(tuple),
+        usage=st.none() | _usages,
+    ),
+    st.just(messages.Done()),
+    st.builds(operator.NewToken, token=_texts.map(Secret), prefix=_texts, account=_texts),
+)
+
+
+@given(MESSAGES)
+def test_a_message_comes_back_as_it_went(message: Any) -> None:
+    assert decode(type(message), encode(message)) == message
+
+
+@given(MESSAGES, st.dictionaries(st.text(min_size=8, max_size=12), st.integers(), max_size=3))
+def test_what_a_newer_peer_says_more_is_passed_over(message: Any, more: dict[str, int]) -> None:
+    table = {**json.loads(encode(message)), **{f"newer {key}": value for key, value in more.items()}}
+    assert decode(type(message), json.dumps(table).encode()) == message
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["is", "tunnel", "credential", "address", "wants", "number", "kind", "token"]) | st.text(),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(_JSON)
+def test_any_json_is_a_message_or_malformed(value: Any) -> None:
+    for cls in (messages.Authorize, messages.Identify, messages.Renew, messages.Done, operator.AddEdge):
+        try:
+            assert isinstance(decode(cls, json.dumps(value).encode()), cls)
+        except MalformedMessage as refusal:
+            assert len(refusal.text) < 500
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_message_or_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(messages.Live, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[" * 500_000, b'{"a":' * 100_000, b"1" * 5000, b" " * (LONGEST_BODY + 1), b"\xff\xfe{\0}\0"],
+)
+def test_extremes_are_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(messages.Live, body)
+
+
+def test_a_mistake_is_named() -> None:
+    table = json.loads(encode(messages.Live(tunnel="t", numbers=(1,))))
+    for change, said in (
+        ({"tunnel": 1}, "Live.tunnel must be of type str."),
+        ({"numbers": 1}, "Live.numbers must be a list."),
+        ({"numbers": [True]}, "Live.numbers must be of type int."),
+    ):
+        with pytest.raises(MalformedMessage) as caught:
+            decode(messages.Live, json.dumps({**table, **change}).encode())
+        assert caught.value.text == said
+    with pytest.raises(MalformedMessage, match=r"Live\.tunnel is missing"):
+        decode(messages.Live, b'{"numbers": []}')
+
+
+def test_every_path_has_the_version_first() -> None:
+    said = [
+        value for name, value in vars(paths).items() if name.isupper() and name not in ("VERSION", "HEALTHZ", "READYZ")
+    ]
+    assert len(said) == len(set(said)) > 10
+    assert all(path.startswith(f"/{paths.VERSION}/") for path in said)
