@@ -4,8 +4,8 @@ A self-hosted tunnel service: a program on a laptop gets a public address throug
 The map (imports point down only; ``make check`` holds it)::
 
     together  cli  testing       core and edge in one process; the operator's command; verified fakes
-    core | edge                  the daemons; they never import each other
-    dns                          the names that we own: the only floor but the daemons that waits
+    core | edge | gate           the daemons; they never import each other
+    dns  daemon                  the names that we own; what daemons do alike under twistd
     wire | http                  pure: what edge and core say; what visitors say
     tunnel                       pure: what a tunnel is
     settings                     TOML to frozen values

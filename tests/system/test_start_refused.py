@@ -169,7 +169,7 @@ def test_a_state_folder_that_is_spoilt_is_named(tmp_path: Path) -> None:
     [
         ('dns.records = ["www"]', "The setting dns.records is of no use: "),
         ('database = "not a url"', "The setting database "),
-        ('database = "postgresql://nobody@127.0.0.1:1/nothing"', "The setting database is of no use: "),
+        ('database = "postgresql://nobody@127.0.0.1:1/nothing"', "The setting database is of no use, at 127.0.0.1:1: "),
         ('certificate = {file = "bad.pem", key = "bad.pem"}', "The setting certificate is of no use: "),
         ('certificate = {file = "nowhere.pem", key = "bad.pem"}', "The setting certificate is of no use: "),
         ('host_keys = ["bad.pem"]', "The setting host_keys names bad.pem, which is no private key "),

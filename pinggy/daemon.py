@@ -1,0 +1,66 @@
+"""
+What every daemon does alike under twistd: one clear line where it cannot run, status 0 where it is asked to stop.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from twisted.internet.error import ReactorNotRunning
+
+from pinggy.settings import SettingsError
+
+T = TypeVar("T")
+
+
+def made(make: Callable[[], T]) -> T:
+    """What *make* returns; its `SettingsError` becomes one line on stderr and exit status 1."""
+    try:
+        return make()
+    except SettingsError as error:
+        last_line(str(error))
+        raise SystemExit(1) from None
+
+
+def last_line(text: str) -> None:
+    # Not sys.stderr: twistd sends that to the log.
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"pinggy: {' '.join(text.split())}\n")
+        sys.__stderr__.flush()
+
+
+def say(text: str) -> None:
+    """Print *text* where a person reads it."""
+    if sys.__stdout__ is not None:
+        sys.__stdout__.write(text)
+        sys.__stdout__.flush()
+
+
+def stop_when_asked(reactor: Any) -> None:
+    """To be stopped is success, status 0, where twistd would die of the signal."""
+
+    def watch() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: reactor.callFromThread(_stop, reactor))
+
+    reactor.callWhenRunning(watch)
+
+
+def give_up(reactor: Any, text: str) -> None:
+    """A service that was started will never run: print *text* as one line, stop, and end with status 1."""
+    last_line(text)
+    # twistd has no exit status for a service that fails after the reactor has started: this is its last act instead.
+    atexit.register(os._exit, 1)
+    reactor.callWhenRunning(_stop, reactor)
+
+
+def _stop(reactor: Any) -> None:
+    # Who asks twice is stopped once.
+    with suppress(ReactorNotRunning):
+        reactor.stop()
