@@ -1,8 +1,8 @@
 """
 The rules of tunnels: who is it, what may they have, and when is it over.
 
-Each method takes one message of an authentic edge. A tunnel belongs to the edge that authorized it first: for any
-other edge it does not exist.
+Each method takes one message of an authentic edge, and raises `MalformedMessage` at once where it is out of bounds. A
+tunnel belongs to the edge that authorized it first: for any other edge it does not exist.
 """
 
 from __future__ import annotations

@@ -36,7 +36,10 @@ _SHORTEST_SECRET = 16
 
 
 class Operator:
-    """Each Deferred fails with a `Refusal`: `NotFound`, `Conflict`, `MalformedMessage` or one of names and ports."""
+    """
+    Each method refuses with `NotFound`, `Conflict`, `MalformedMessage` or what refuses names and ports: it raises where
+    the message alone is wrong, and its Deferred fails where the ledger has the reason.
+    """
 
     def __init__(self, ledger: Ledger, settings: CoreSettings) -> None:
         self._ledger = ledger

@@ -86,7 +86,9 @@ class Pool:
 
     def transact(self, work: Work[T], *, repeatable: bool = True) -> Deferred[T]:
         """As `pinggy.core.ledger.Ledger.transact`, over a bare cursor."""
-        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, repeatable)))
+        # Counted from here on: those who queue behind others that wait in vain do not wait as long once more.
+        deadline = self._reactor.seconds() + self._patience
+        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, repeatable, deadline)))
 
     def close(self) -> Deferred[None]:
         """Fires when the work in hand is done and all connections are closed; later work is refused."""
@@ -101,8 +103,7 @@ class Pool:
         for _ in range(self._size):
             self._seats.release()
 
-    async def _patiently(self, work: Work[T], repeatable: bool) -> T:
-        deadline = self._reactor.seconds() + self._patience
+    async def _patiently(self, work: Work[T], repeatable: bool, deadline: float) -> T:
         pause = _FIRST_PAUSE
         attempts = 0
         while not self._closed:

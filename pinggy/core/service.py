@@ -21,7 +21,7 @@ from pinggy.core.ledger import LedgerAway, LedgerError
 from pinggy.core.migrations import load_migrations, migrate
 from pinggy.core.operator import Operator
 from pinggy.core.pool import Pool
-from pinggy.core.postgres import PostgresLedger
+from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.core.sweep import Sweep
 from pinggy.settings import SettingsError
 

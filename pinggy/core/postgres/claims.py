@@ -1,0 +1,99 @@
+"""
+Forwardings: who holds a name or port, and how it is had. The unique rows of this table are the one-owner rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pinggy.core.ledger import Claim, Held, Holder
+from pinggy.core.postgres.statements import Statements
+from pinggy.tunnel.grant import Forwarding, Identity
+from pinggy.tunnel.request import Kind
+
+
+class ClaimStatements(Statements):
+    async def forwardings(self, tunnel: str) -> tuple[Held, ...]:
+        rows = await self._rows(
+            "SELECT number, kind, name, epoch, port, named FROM forwardings WHERE tunnel = %s ORDER BY number", tunnel
+        )
+        return tuple(
+            Held(forwarding=Forwarding(number=number, kind=Kind(kind), name=name, epoch=epoch, port=port), named=named)
+            for number, kind, name, epoch, port, named in rows
+        )
+
+    async def claim(self, claim: Claim) -> int | None:
+        # Two statements on purpose: the epoch is taken when the unique row is held, not before.
+        epoch: int | None = await self._value(
+            """
+            INSERT INTO forwardings (tunnel, number, kind, name, port, named) VALUES (%s, %s, %s, %s, %s, %s)
+                ON CONFLICT DO NOTHING;
+            UPDATE forwardings SET epoch = nextval('epoch') WHERE tunnel = %s AND number = %s AND epoch = 0
+                RETURNING epoch
+            """,
+            claim.tunnel,
+            claim.number,
+            claim.kind.value,
+            claim.name,
+            claim.port,
+            claim.named,
+            claim.tunnel,
+            claim.number,
+        )
+        return epoch
+
+    async def rename(self, tunnel: str, number: int, claim: Claim) -> int:
+        epoch: int = await self._value(
+            """
+            INSERT INTO ended_forwardings (tunnel, number, kind, name, port, epoch, started)
+                SELECT tunnel, number, kind, name, port, epoch, started FROM forwardings
+                WHERE tunnel = %s AND number = %s;
+            UPDATE forwardings
+                SET number = %s, kind = %s, named = %s, live = false, started = now(), epoch = nextval('epoch')
+                WHERE tunnel = %s AND number = %s RETURNING epoch
+            """,
+            tunnel,
+            number,
+            claim.number,
+            claim.kind.value,
+            claim.named,
+            tunnel,
+            number,
+        )
+        return epoch
+
+    async def end_forwardings(self, tunnel: str, numbers: Collection[int]) -> None:
+        await self._run(
+            """
+            WITH gone AS (DELETE FROM forwardings WHERE tunnel = %s AND number = ANY(%s::bigint[]) RETURNING *)
+            INSERT INTO ended_forwardings (tunnel, number, kind, name, port, epoch, started)
+            SELECT tunnel, number, kind, name, port, epoch, started FROM gone
+            """,
+            tunnel,
+            list(numbers),
+        )
+
+    async def holder_of_name(self, name: str) -> Holder | None:
+        return await self._holder("forwardings.name = %s", name)
+
+    async def holder_of_port(self, port: int) -> Holder | None:
+        return await self._holder("forwardings.port = %s", port)
+
+    async def _holder(self, which: str, value: str | int) -> Holder | None:
+        row = await self._row(
+            f"SELECT id, account, label FROM tunnels JOIN forwardings ON tunnel = id WHERE {which}",  # noqa: S608
+            value,
+        )
+        return None if row is None else Holder(tunnel=row[0], identity=Identity(account=row[1], label=row[2]))
+
+    async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:
+        port: int | None = await self._value(
+            "SELECT candidate FROM generate_series(%s, %s) AS candidate"
+            " WHERE candidate NOT IN (SELECT port FROM forwardings WHERE port IS NOT NULL)"
+            " AND candidate NOT IN (SELECT port FROM reserved_ports)"
+            " AND candidate <> ALL(%s::integer[]) ORDER BY random() LIMIT 1",
+            first,
+            last,
+            list(avoid),
+        )
+        return port

@@ -1,0 +1,74 @@
+"""
+Edges: who they are, where, and since when they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pinggy.core.ledger import EdgeEntry
+from pinggy.core.postgres.statements import Statements, iso, iso_or_none
+from pinggy.wire import operator
+
+
+class EdgeStatements(Statements):
+    async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None:
+        row = await self._row("SELECT name, region, digest FROM edges WHERE digest = %s", digest)
+        return None if row is None else EdgeEntry(name=row[0], region=row[1], digest=bytes(row[2]))
+
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
+        await self._run(
+            "UPDATE edges SET instance = %s, host_keys = %s::text[], seen = now() WHERE name = %s",
+            instance,
+            list(host_keys),
+            edge,
+        )
+        rows = await self._rows(
+            "SELECT id FROM tunnels WHERE edge = %s AND instance IS DISTINCT FROM %s ORDER BY id", edge, instance
+        )
+        return tuple(tunnel for (tunnel,) in rows)
+
+    async def regions(self) -> frozenset[str]:
+        return frozenset(region for (region,) in await self._rows("SELECT DISTINCT region FROM edges"))
+
+    async def edges(self) -> tuple[operator.Edge, ...]:
+        rows = await self._rows(
+            "SELECT name, region, addresses, created, seen, (SELECT count(*) FROM tunnels WHERE edge = edges.name) "
+            "FROM edges ORDER BY name"
+        )
+        return tuple(
+            operator.Edge(
+                name=name,
+                region=region,
+                addresses=tuple(addresses),
+                created=iso(created),
+                seen=iso_or_none(seen),
+                tunnels=tunnels,
+            )
+            for name, region, addresses, created, seen, tunnels in rows
+        )
+
+    async def add_edge(self, edge: operator.AddEdge, digest: bytes) -> bool:
+        return (
+            await self._run(
+                "INSERT INTO edges (name, region, addresses, digest) VALUES (%s, %s, %s::text[], %s)"
+                " ON CONFLICT DO NOTHING",
+                edge.name,
+                edge.region,
+                list(edge.addresses),
+                digest,
+            )
+            == 1
+        )
+
+    async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
+        await self._run(
+            "UPDATE edges SET region = %s, addresses = %s::text[], digest = %s WHERE name = %s",
+            edge.region,
+            list(edge.addresses),
+            digest,
+            edge.name,
+        )
+
+    async def remove_edge(self, name: str) -> bool:
+        return await self._run("DELETE FROM edges WHERE name = %s", name) == 1

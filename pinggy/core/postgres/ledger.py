@@ -1,0 +1,39 @@
+"""
+Transactions over the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from pinggy.core.ledger import Ledger, Transaction
+from pinggy.core.pool import Cursor, Pool
+from pinggy.core.postgres.accounts import AccountStatements
+from pinggy.core.postgres.claims import ClaimStatements
+from pinggy.core.postgres.edges import EdgeStatements
+from pinggy.core.postgres.tunnels import TunnelStatements
+
+T = TypeVar("T")
+
+
+class PostgresLedger(Ledger):
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def transact(
+        self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
+    ) -> Deferred[T]:
+        return self._pool.transact(lambda cursor: work(PostgresTransaction(cursor)), repeatable=repeatable)
+
+    def check(self) -> Deferred[None]:
+        async def work(cursor: Cursor) -> None:
+            await cursor.execute("SELECT 1")
+
+        return self._pool.transact(work)
+
+
+class PostgresTransaction(EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements):
+    """One transaction over one cursor."""

@@ -1,0 +1,43 @@
+"""
+One statement after the other on one cursor, and times as they are said.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pinggy.core.pool import Cursor
+
+
+class Statements:
+    """Those of one transaction."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    async def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        await self._cursor.execute(sql, values)
+        return self._cursor.fetchall()
+
+    async def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        rows = await self._rows(sql, *values)
+        return rows[0] if rows else None
+
+    async def _value(self, sql: str, *values: Any) -> Any:
+        row = await self._row(sql, *values)
+        return None if row is None else row[0]
+
+    async def _run(self, sql: str, *values: Any) -> int:
+        """How many rows the last statement of *sql* changed."""
+        await self._cursor.execute(sql, values)
+        return self._cursor.rowcount
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def iso_or_none(at: datetime | None) -> str | None:
+    return None if at is None else iso(at)
