@@ -1,0 +1,69 @@
+"""
+What the core orders of this edge, as a stream: resumed after a cut, with nothing lost and nothing done twice.
+"""
+
+from __future__ import annotations
+
+import random
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.edge.core_client import CoreClient
+from pinggy.edge.tunnels import Tunnels
+from pinggy.tunnel.refusals import Refusal, from_wire
+from pinggy.wire.messages import AskOrders, Close
+
+log = Logger()
+
+FIRST_WAIT = 0.2  # seconds before the core is asked again after it did not answer; doubled up to the last
+LAST_WAIT = 5.0
+
+
+class OrderStream:
+    """Asks the core for orders after the number *after*, for as long as the edge runs."""
+
+    def __init__(
+        self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, after: int
+    ) -> None:
+        self._core = core
+        self._tunnels = tunnels
+        self._clock = clock
+        self._instance = instance
+        self._after = after
+        self._asking: Deferred[None] | None = None
+
+    def start(self) -> None:
+        self._asking = Deferred.fromCoroutine(self._ask_for_ever())
+        self._asking.addErrback(self._over)
+
+    def stop(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _ask_for_ever(self) -> None:
+        wait = FIRST_WAIT
+        while True:
+            try:
+                said = await self._core.orders(AskOrders(instance=self._instance, after=self._after))
+            except Refusal:
+                # Renewals tell the operator that the core is away; here it is only asked again.
+                await deferLater(self._clock, wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads edges
+                wait = min(2 * wait, LAST_WAIT)
+                continue
+            wait = FIRST_WAIT
+            for order in said.orders:
+                self._carry_out(order)
+
+    def _carry_out(self, order: Close) -> None:
+        self._after = order.number
+        tunnel = self._tunnels.get(order.tunnel)
+        if tunnel is not None:
+            tunnel.end(from_wire(order.code, order.text))
+
+    def _over(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.failure("the stream of orders broke", failure)
