@@ -62,6 +62,9 @@ class Transport(SSHServerTransport):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.is_over = True
         self.logged_in()
+        if hasattr(self, "avatar"):
+            # Conch tells the channels first; but their visitors shall read that the tunnel has ended.
+            self.logoutFunction()
         super().connectionLost(reason)
         self.on_lost()
 
