@@ -138,7 +138,7 @@ class Web(BaseHTTPRequestHandler):
         else:
             self._say({"method": self.command, "target": self.path, "headers": self.headers.items()})
 
-    do_HEAD = do_GET
+    do_HEAD = do_OPTIONS = do_GET
 
     def do_PUT(self) -> None:
         count = Count()

@@ -36,10 +36,11 @@ def connect_tls(url: str, ca: Path, *, plain: socket.socket | None = None) -> ss
     return context.wrap_socket(plain or connect(url), server_hostname=urlsplit(url).hostname)
 
 
-def curl(service: Service, *words: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+def curl(service: Service, *words: str, data: bytes = b"", check: bool = True) -> subprocess.CompletedProcess[bytes]:
     """curl resolves what ends in .localhost to loopback by itself."""
     return subprocess.run(
         ["curl", "--silent", "--show-error", "--max-time", "60", "--cacert", str(service.ca), *words],
+        input=data,
         capture_output=True,
         timeout=2 * PATIENCE,
         check=check,
