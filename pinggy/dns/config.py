@@ -56,7 +56,7 @@ class ZoneSettings:
 
 
 def check_url(url: str, name: str) -> None:
-    """ValueError unless *url* is https, or http to this machine itself: what is said there is nobody else's business."""
+    """ValueError unless *url* is https, or http to this machine itself: nobody else may hear what is said there."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{name} is not an http or https URL.")

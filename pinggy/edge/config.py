@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pinggy.dns.config import ZoneSettings, check_url
 from pinggy.settings import Secret
 
 _SOCKET = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
@@ -40,10 +41,17 @@ def parse_socket(text: str) -> Socket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreLink:
-    """Where the core is, and the secret that it knows this edge by."""
+    """
+    Where the core is, and the secret that it knows this edge by. *ca* (PEM) is who signed the core's certificate, where
+    that is not known anyway.
+    """
 
     url: str
     secret: Secret
+    ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_url(self.url, "url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +138,8 @@ class Visitors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
+    """The whole of ``edge.toml``. *zone*: the servers that names are published at, one at the least."""
+
     core: CoreLink
     host_keys: tuple[Path, ...]
     certificate: Certificate
@@ -137,3 +147,4 @@ class EdgeSettings:
     face: Face = field(default_factory=Face)
     clients: Clients = field(default_factory=Clients)
     visitors: Visitors = field(default_factory=Visitors)
+    zone: ZoneSettings = field(default_factory=ZoneSettings)
