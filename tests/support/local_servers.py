@@ -68,12 +68,23 @@ def shut(connection: socket.socket) -> None:
     socket.socket.shutdown(connection, socket.SHUT_WR)
 
 
-def read_all(connection: socket.socket) -> Count:
-    """Everything until the other side ends."""
+def read_all(connection: socket.socket, first: bytes = b"", size: int | None = None) -> Count:
+    """*first*, and everything until the other side ends, or until that are *size* bytes."""
     count = Count()
-    while data := connection.recv(BLOCK):
+    count.add(first)
+    while count.size != size and (data := connection.recv(BLOCK)):
         count.add(data)
     return count
+
+
+def read_until(connection: socket.socket, part: bytes) -> bytes:
+    """What comes until *part* is in it, and what came with that."""
+    received = b""
+    while part not in received:
+        data = connection.recv(BLOCK)
+        assert data, received
+        received += data
+    return received
 
 
 # -- plain TCP ---------------------------------------------------------------------------------------------------

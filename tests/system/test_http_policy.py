@@ -148,6 +148,20 @@ def test_credentials_are_asked_for_and_not_passed_on(
             assert b"\r\nWWW-Authenticate: " in done.stdout
 
 
+def test_a_preflight_passes_a_lock_where_it_may(service: Service, web: WebServer) -> None:
+    preflight = (
+        *("--request", "OPTIONS", "--header", "Origin: http://app.example"),
+        *("--header", "Access-Control-Request-Method: PUT"),
+    )
+    with tunnel(service, web, "b:user:pass", "x:passpreflight") as (url, _):
+        headers = ask(service, url, *preflight)["headers"]
+        assert headers["origin"] == ["http://app.example"]
+        assert headers["access-control-request-method"] == ["PUT"]
+        assert status(service, url) == 401
+    with tunnel(service, web, "b:user:pass") as (url, _):
+        assert status(service, url, *preflight) == 401
+
+
 def test_without_a_lock_a_credential_is_the_local_server_s(service: Service, web: WebServer) -> None:
     with tunnel(service, web) as (url, _):
         assert ask(service, url, "--user", "a:b")["headers"]["authorization"] == ["Basic YTpi"]

@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.client import connect as websocket
 from websockets.sync.server import ServerConnection, serve
 
-from tests.support.local_servers import BLOCK, WebServer, reset, tcp_server, web_server
+from tests.support.local_servers import BLOCK, WebServer, read_until, reset, tcp_server, web_server
 from tests.support.openssh import Client, ssh
 from tests.support.public import ask, connect, connect_tls, curl, host, status
 from tests.support.service import PATIENCE, Service
@@ -41,15 +41,6 @@ def both(client: Client) -> dict[str, str]:
 
 def visit(service: Service, url: str) -> socket.socket:
     return connect(url) if url.startswith("http:") else connect_tls(url, service.ca)
-
-
-def read_until(visitor: socket.socket, part: bytes) -> bytes:
-    received = b""
-    while part not in received:
-        data = visitor.recv(BLOCK)
-        assert data, received
-        received += data
-    return received
 
 
 # -- requests on one connection ----------------------------------------------------------------------------------

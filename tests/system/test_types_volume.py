@@ -82,9 +82,7 @@ def send_or_count(connection: socket.socket) -> None:
         for block in blocks(size):
             connection.sendall(block)
     else:
-        count = Count()
-        while count.size < size and (data := connection.recv(BLOCK)):
-            count.add(data)
+        count = read_all(connection, size=size)
         connection.sendall(f"{count.size} {count.digest}".encode())
 
 
