@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRecord:
     """
-    ``name CNAME target``, both absolute without the final dot; *epoch* is that of the name's grant, and *proof* what the
-    core signed of it (`pinggy.wire.proof`), for zones behind a gate.
+    ``name CNAME target``, both absolute without the final dot; *epoch* is that of the name's grant, and *proof* what
+    the core signed of it (`pinggy.wire.proof`), for zones behind a gate. Without a *target* it may only be withdrawn.
     """
 
     name: str
@@ -38,11 +38,15 @@ class ZoneError(Exception):
     """The zone could not be written; the text says which server and why."""
 
 
+class NewerOwner(ZoneError):
+    """The record is of an epoch that is over; the text names it. The others that came with it were written."""
+
+
 class Zone(Protocol):
     """
-    Writes are fenced: a record of a lower epoch than the one that stands is ignored, and so is its withdrawal.
-    A withdrawn epoch is spent: the zone remembers it for a while, and ignores a record of that epoch or a lower one.
-    Both are harmless when repeated.
+    Writes are fenced: a record of a lower epoch than the one that stands changes nothing and fails with `NewerOwner`;
+    its withdrawal is done already. A withdrawn epoch is spent: the zone remembers it for a while, and takes no record
+    of that epoch or a lower one. Both are harmless when repeated.
     """
 
     def publish(self, records: Sequence[NameRecord]) -> Deferred[None]:
@@ -50,7 +54,10 @@ class Zone(Protocol):
         ...
 
     def withdraw(self, records: Sequence[NameRecord]) -> Deferred[None]:
-        """Take away *records*, each where its epoch is the one that stands. Fails with `ZoneError`."""
+        """
+        Take away *records*, each where its epoch is the one that stands; one without a target, where its epoch or a
+        lower one does. Fails with `ZoneError`.
+        """
         ...
 
 
