@@ -40,10 +40,17 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def say(port: int, *pieces: bytes, host: str = "127.0.0.1", fin: bool = False) -> Deferred[bytes]:
-    """What a visitor gets who sends *pieces* (and then, with *fin*, no more), up to the end."""
+    """
+    What a visitor gets who sends *pieces* (and then, with *fin*, no more), up to the end. Who is reset at once may learn
+    of it as early as in ``connect``.
+    """
 
     def visit() -> bytes:
-        with connect(port, host) as connection:
+        try:
+            connection = connect(port, host)
+        except ConnectionResetError:
+            return b""
+        with connection:
             try:
                 for piece in pieces:
                     connection.sendall(piece)
