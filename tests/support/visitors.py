@@ -41,8 +41,8 @@ def read_all(connection: socket.socket) -> bytes:
 
 def say(port: int, *pieces: bytes, host: str = "127.0.0.1", fin: bool = False) -> Deferred[bytes]:
     """
-    What a visitor gets who sends *pieces* (and then, with *fin*, no more), up to the end. Who is reset at once may learn
-    of it as early as in ``connect``.
+    What a visitor gets who sends *pieces* (and then, with *fin*, no more), up to the end. Who is reset at once may
+    learn of it as early as in ``connect``.
     """
 
     def visit() -> bytes:
