@@ -13,6 +13,8 @@ answer, reply
     pure: a response for a query, bytes for bytes.
 embedded
     an authoritative server of our own; datagrams and streams are its two transports.
+powerdns
+    a zone over PowerDNS servers, straight or behind zone gates.
 probe
     is it really there? question asks one server once.
 """

@@ -13,7 +13,7 @@ from pinggy.dns.contents import Contents
 from pinggy.dns.fence import MOST_REMEMBERED, Fence
 from pinggy.dns.hostnames import parse_name
 from pinggy.dns.rrsets import StaticRecord
-from pinggy.dns.zone import NameRecord, ZoneError
+from pinggy.dns.zone import NameRecord, NewerOwner, ZoneError
 
 
 class EmbeddedZone:
@@ -42,9 +42,14 @@ class EmbeddedZone:
             parsed = [(record, self._owner(record), parse_name(record.target)) for record in records]
         except ValueError as error:
             return fail(ZoneError(f"The zone {self.domain} cannot hold this name: {error}"))
+        late: list[str] = []
         for record, owner, target in parsed:
             if self._fence.admit(_key(owner), record.epoch):
                 self.contents.alias(owner, target)
+            else:
+                late.append(str(owner))
+        if late:
+            return fail(NewerOwner(f"The record comes too late, a newer owner has the name: {', '.join(late)}"))
         return succeed(None)
 
     def withdraw(self, records: Sequence[NameRecord]) -> Deferred[None]:
@@ -53,7 +58,7 @@ class EmbeddedZone:
         except ValueError as error:
             return fail(ZoneError(f"The zone {self.domain} cannot hold this name: {error}"))
         for record, owner in parsed:
-            if self._fence.release(_key(owner), record.epoch):
+            if self._fence.release(_key(owner), record.epoch, any_lower=not record.target):
                 self.contents.drop(owner)
         return succeed(None)
 

@@ -24,6 +24,10 @@ class Fence:
         self._standing: dict[str, int] = {}
         self._withdrawn: OrderedDict[str, int] = OrderedDict()
 
+    def standing(self, name: str) -> int | None:
+        """The epoch by which *name* stands; None where it does not, or was written by somebody else."""
+        return self._standing.get(name)
+
     def admit(self, name: str, epoch: int) -> bool:
         """Whether the owner by *epoch* may write *name*; from then on it stands."""
         if epoch < self._standing.get(name, epoch) or epoch <= self._withdrawn.get(name, epoch - 1):
@@ -32,15 +36,15 @@ class Fence:
         self._withdrawn.pop(name, None)
         return True
 
-    def release(self, name: str, epoch: int) -> bool:
+    def release(self, name: str, epoch: int, *, any_lower: bool = False) -> bool:
         """
-        Whether *name* stands by exactly this *epoch*; if so, no longer. The epoch is spent in any case: a write of it
-        that comes after its own withdrawal is late.
+        Whether *name* stands by exactly this *epoch*, or by *any_lower* one; if so, no longer. The epoch is spent in
+        any case: a write of it that comes after its own withdrawal is late.
         """
         standing = self._standing.get(name)
         if standing is None or epoch >= standing:
             self._remember(name, epoch)
-        if standing != epoch:
+        if standing is None or (standing != epoch and not (any_lower and standing < epoch)):
             return False
         del self._standing[name]
         return True

@@ -28,10 +28,15 @@ class Clock(Protocol):
     def callLater(self, delay: float, callable: Any, *args: object, **kwargs: object) -> IDelayedCall: ...  # noqa: A002
 
 
+class NoAnswer(ZoneError):
+    """The server was asked as often as it is worth, and said nothing."""
+
+
 def ask(reactor: Clock, server: Server, query: Message, timeout: float, tries: int) -> Deferred[Message]:
     """
     The response of *server* (IP address and port) to *query*, sent up to *tries* times, each awaited for *timeout*
-    seconds. Fails with `ZoneError`, a sentence that names the server. Cancelling leaves nothing behind.
+    seconds. Fails with `ZoneError`, a sentence that names the server; `NoAnswer` where it is silent. Cancelling leaves
+    nothing behind.
     """
     return _Question(reactor, server, query, timeout, tries).ask()
 
@@ -93,7 +98,7 @@ class _Question(DatagramProtocol):
     def _send(self) -> None:
         self._retry = None
         if not self._tries:
-            self._fail("does not answer")
+            self._fail("does not answer", NoAnswer)
             return
         self._tries -= 1
         self._retry = self._reactor.callLater(self._timeout, self._send)
@@ -102,8 +107,8 @@ class _Question(DatagramProtocol):
         except OSError as error:
             self._fail(f"cannot be asked: {error}")
 
-    def _fail(self, what: str) -> None:
-        error = ZoneError(f"The DNS server {server_name(self._server)} {what}.")
+    def _fail(self, what: str, kind: type[ZoneError] = ZoneError) -> None:
+        error = kind(f"The DNS server {server_name(self._server)} {what}.")
         self._close().addCallback(lambda _: self._say(self._done.errback, error))
 
     def _say(self, fire: Callable[[Any], None], outcome: Any) -> None:

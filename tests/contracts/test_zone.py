@@ -13,11 +13,15 @@ import dns.message
 import pytest
 import pytest_twisted
 from dns.rdatatype import CNAME
+from twisted.internet import reactor
 
 from pinggy.dns.answer import answer
 from pinggy.dns.embedded_zone import EmbeddedZone
-from pinggy.dns.zone import NameRecord, Zone, ZoneError
-from tests.dns.zones import record, small_zone
+from pinggy.dns.powerdns.zone import PowerDnsZone
+from pinggy.dns.question import ask
+from pinggy.dns.zone import NameRecord, NewerOwner, Zone, ZoneError
+from tests.dns.zones import DOMAIN, record, small_zone
+from tests.support.powerdns import PowerDns
 
 
 class Subject(Protocol):
@@ -27,20 +31,51 @@ class Subject(Protocol):
         """What the zone's servers answer for *name*: where it leads, absolute without the final dot."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class Embedded:
     def __init__(self) -> None:
         self._embedded: EmbeddedZone = small_zone()
         self.zone: Zone = self._embedded
 
+    @classmethod
+    async def start(cls, request: pytest.FixtureRequest) -> Embedded:
+        return cls()
+
+    async def close(self) -> None:
+        pass
+
     async def target(self, name: str) -> str | None:
         reply = answer(dns.message.make_query(name, CNAME), self._embedded.contents)
         return reply.answer[0][0].target.to_text(omit_final_dot=True) if reply.answer else None
 
 
-@pytest_twisted.async_yield_fixture(params=[Embedded])
+class OverPowerDns:
+    """PowerDNS itself, with this one client."""
+
+    def __init__(self, powerdns: PowerDns) -> None:
+        self._dns = powerdns.server.dns_server
+        self._zone = PowerDnsZone(reactor, DOMAIN, [powerdns.server])
+        self.zone: Zone = self._zone
+
+    @classmethod
+    async def start(cls, request: pytest.FixtureRequest) -> OverPowerDns:
+        return cls(request.getfixturevalue("powerdns"))
+
+    async def close(self) -> None:
+        await self._zone.close()
+
+    async def target(self, name: str) -> str | None:
+        reply = await ask(reactor, self._dns, dns.message.make_query(name, CNAME), 5.0, 3)
+        return reply.answer[0][0].target.to_text(omit_final_dot=True) if reply.answer else None
+
+
+@pytest_twisted.async_yield_fixture(params=[Embedded, OverPowerDns])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    yield request.param()
+    subject = await request.param.start(request)
+    yield subject
+    await subject.close()
 
 
 @pytest_twisted.ensureDeferred
@@ -85,7 +120,9 @@ async def test_a_higher_epoch_takes_the_name_over(subject: Subject) -> None:
 @pytest_twisted.ensureDeferred
 async def test_an_old_owner_changes_nothing(subject: Subject) -> None:
     await subject.zone.publish([record(target="ap", epoch=2)])
-    await subject.zone.publish([record(target="eu", epoch=1)])
+    with pytest.raises(NewerOwner, match=r"blog\.a\.example"):
+        await subject.zone.publish([record(target="eu", epoch=1), record("other")])
+    assert await subject.target("other.a.example") == "eu.a.example"
     await subject.zone.withdraw([record(target="eu", epoch=1)])
     assert await subject.target("blog.a.example") == "ap.a.example"
 
@@ -94,7 +131,9 @@ async def test_an_old_owner_changes_nothing(subject: Subject) -> None:
 async def test_an_old_owner_does_not_come_back_after_the_newer_has_left(subject: Subject) -> None:
     await subject.zone.publish([record(target="ap", epoch=2)])
     await subject.zone.withdraw([record(target="ap", epoch=2)])
-    await subject.zone.publish([record(target="eu", epoch=1)])
+    for late in (1, 2):
+        with pytest.raises(NewerOwner):
+            await subject.zone.publish([record(target="eu", epoch=late)])
     assert await subject.target("blog.a.example") is None
     await subject.zone.publish([record(target="eu", epoch=3)])
     assert await subject.target("blog.a.example") == "eu.a.example"
@@ -105,6 +144,17 @@ async def test_a_withdrawal_of_an_epoch_that_never_stood_touches_no_other(subjec
     await subject.zone.publish([record(epoch=1)])
     await subject.zone.withdraw([record(epoch=2)])
     assert await subject.target("blog.a.example") == "eu.a.example"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_withdrawal_without_a_target_takes_whatever_lower_epoch_stands(subject: Subject) -> None:
+    await subject.zone.publish([record(epoch=3)])
+    await subject.zone.withdraw([NameRecord(name="blog.a.example", target="", epoch=2)])
+    assert await subject.target("blog.a.example") == "eu.a.example"
+    await subject.zone.withdraw([NameRecord(name="blog.a.example", target="", epoch=5)])
+    assert await subject.target("blog.a.example") is None
+    with pytest.raises(NewerOwner):
+        await subject.zone.publish([record(epoch=4)])
 
 
 @pytest.mark.parametrize(
@@ -124,5 +174,6 @@ async def test_names_that_no_tunnel_can_have(subject: Subject, name: str) -> Non
 @pytest_twisted.ensureDeferred
 async def test_case_does_not_matter(subject: Subject) -> None:
     await subject.zone.publish([record("Blog", epoch=2)])
-    await subject.zone.publish([record("blog", target="ap", epoch=1)])
+    with pytest.raises(NewerOwner):
+        await subject.zone.publish([record("blog", target="ap", epoch=1)])
     assert await subject.target("bLOG.a.example") == "eu.a.example"

@@ -1,0 +1,235 @@
+"""
+PowerDNS's HTTP API, with treq: the subset that a zone gate speaks too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from ssl import CertificateError
+from typing import Any, TypeVar
+
+from OpenSSL import SSL
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import TimeoutError as TooLate
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.task import deferLater
+from twisted.web._newclient import RequestNotSent  # it has no public place
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    ResponseFailed,
+    ResponseNeverReceived,
+    _HTTP11ClientFactory,
+)
+from twisted.web.http_headers import Headers
+
+from pinggy.dns.powerdns.body import TooLong, read_body
+from pinggy.dns.powerdns.changes import Change, Refused, rrsets
+from pinggy.dns.powerdns.listing import Nonsense, Standing, parse_listing
+from pinggy.dns.powerdns.server import PowerDnsServer
+from pinggy.dns.powerdns.writer import BatchRefused, ServerAway
+from pinggy.settings import SettingsError
+from pinggy.tunnel.refusals import echo
+
+T = TypeVar("T")
+# Bytes. A name is some 200 in a listing: more than a million of them.
+LONGEST_LISTING = 256 * 1024 * 1024
+LONGEST_ANSWER = 1024 * 1024
+# The server closed a kept connection just then; said again on a new one: all of it is harmless when repeated.
+_CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
+_TLS = (SSL.Error, CertificateError)
+# PowerDNS's, and a zone gate's, for what is wrong with a change and not with who asks or how.
+_REFUSED_AS_IT_IS = (400, 413, 422)
+_LISTING_SECONDS = 60.0
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    noisy = False
+
+
+class PowerDnsApi:
+    """
+    The zone *domain* at *server*. What is not answered within *timeout* seconds is given up. `close` it at the end.
+
+    Whatever goes wrong is a `ServerAway`. Raises `SettingsError` where *server*'s *ca* is of no use.
+    """
+
+    def __init__(self, reactor: Any, server: PowerDnsServer, domain: str, *, timeout: float = 5.0) -> None:
+        self._reactor = reactor
+        self._timeout = timeout
+        self._gate = server.gate
+        self._root = server.url.rstrip("/")
+        self._path = f"/api/v1/servers/localhost/zones/{domain}."
+        self._in_hand: set[Deferred[Any]] = set()
+        self._headers = Headers({b"Content-Type": [b"application/json"]})
+        if server.key is not None:
+            self._headers.setRawHeaders(b"X-API-Key", [server.key.reveal().encode("ascii")])
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = 2
+        self._pool._factory = _QuietFactory
+        policy = _policy(server)
+        self._http = HTTPClient(Agent(reactor, contextFactory=policy, connectTimeout=timeout, pool=self._pool))
+
+    def patch(self, changes: Sequence[Change]) -> Deferred[Mapping[str, Refused]]:
+        """
+        Write *changes*; fires with those of them that a zone gate refused, by name. Fails with `BatchRefused` where
+        nothing was written because of what one of them says.
+        """
+        said = {"rrsets": [each for change in changes for each in rrsets(change)]}
+        return self._call(self._patch(json.dumps(said, separators=(",", ":")).encode("utf-8")))
+
+    def listing(self) -> Deferred[Mapping[str, Standing]]:
+        """All that stands in the zone, by name (absolute in lower case without the final dot)."""
+        return self.raw_listing().addCallback(self._parse)
+
+    def raw_listing(self) -> Deferred[bytes]:
+        """The same as the server says it: JSON."""
+        return self._call(self._get(self._path, LONGEST_LISTING, max(self._timeout, _LISTING_SECONDS)))
+
+    def healthy(self) -> Deferred[None]:
+        """Fires where the server would take changes of this zone."""
+        path = "/healthz" if self._gate else f"{self._path}?rrsets=false"
+        return self._call(self._get(path, LONGEST_ANSWER, self._timeout)).addCallback(lambda _: None)
+
+    def close(self) -> Deferred[None]:
+        """Fires when the calls in hand are answered and the connections closed."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        # A connection comes back to the pool a little after its answer, and would stay there.
+        while self._in_hand:
+            waiting: list[Deferred[None]] = []
+            for call in self._in_hand:
+                over: Deferred[None] = Deferred()
+                call.addBoth(_tell(over))
+                waiting.append(over)
+            await DeferredList(waiting)
+            await deferLater(self._reactor, 0, lambda: None)
+        await self._pool.closeCachedConnections()
+
+    def _call(self, call: Any) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred.fromCoroutine(call)
+        self._in_hand.add(answer)
+
+        def over(result: T) -> T:
+            self._in_hand.discard(answer)
+            return result
+
+        return answer.addBoth(over)
+
+    async def _patch(self, body: bytes) -> Mapping[str, Refused]:
+        status, said = await self._exchange("PATCH", self._path, body, LONGEST_ANSWER, self._timeout)
+        if status == 204:
+            return {}
+        if status == 200 and self._gate:
+            return _refused(said)
+        if status in _REFUSED_AS_IT_IS:
+            raise BatchRefused(_error(said) or f"HTTP status {status}")
+        raise _unexpected(status, said)
+
+    async def _get(self, path: str, longest: int, timeout: float) -> bytes:
+        status, said = await self._exchange("GET", path, None, longest, timeout)
+        if status != 200:
+            raise _unexpected(status, said)
+        return said
+
+    def _parse(self, body: bytes) -> Mapping[str, Standing]:
+        try:
+            return parse_listing(body)
+        except Nonsense:
+            raise ServerAway("it lists what is no zone") from None
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, longest: int, timeout: float
+    ) -> tuple[int, bytes]:
+        try:
+            try:
+                return await self._in_time(method, path, body, longest, timeout)
+            except _CUT:
+                return await self._in_time(method, path, body, longest, timeout)
+        except CancelledError:
+            raise
+        except TooLate:
+            why = f"it does not answer within {timeout:g} seconds"
+        except TooLong:
+            why = f"it answers more than {longest} bytes"
+        except Exception as error:
+            # What the libraries raise on a peer's nonsense, they promise nothing of.
+            why = _why(error)
+        raise ServerAway(why)
+
+    def _in_time(
+        self, method: str, path: str, body: bytes | None, longest: int, timeout: float
+    ) -> Deferred[tuple[int, bytes]]:
+        request = Deferred.fromCoroutine(self._request(method, path, body, longest))
+        return request.addTimeout(timeout, self._reactor)
+
+    async def _request(self, method: str, path: str, body: bytes | None, longest: int) -> tuple[int, bytes]:
+        # A redirection is not followed: the key is for this server alone.
+        response = await self._http.request(
+            method, self._root + path, data=body, headers=self._headers, allow_redirects=False, unbuffered=True
+        )
+        return response.code, await read_body(response, longest)
+
+
+def _tell(over: Deferred[None]) -> Callable[[T], T]:
+    def tell(result: T) -> T:
+        over.callback(None)
+        return result
+
+    return tell
+
+
+def _policy(server: PowerDnsServer) -> BrowserLikePolicyForHTTPS:
+    if server.ca is None:
+        return BrowserLikePolicyForHTTPS()
+    try:
+        authority = Certificate.loadPEM(server.ca.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"The setting ca = {server.ca} cannot be read: {error.strerror}.") from error
+    except SSL.Error as error:
+        raise SettingsError(f"The setting ca = {server.ca} is no certificate in PEM.") from error
+    return BrowserLikePolicyForHTTPS(trustRoot=trustRootFromCertificates([authority]))
+
+
+def _refused(body: bytes) -> Mapping[str, Refused]:
+    """What a zone gate says that it did not take."""
+    refused: dict[str, Refused] = {}
+    try:
+        for each in json.loads(body)["refused"]:
+            name, why, stale = each["name"].removesuffix("."), each["why"], each["stale"]
+            refused[name] = Refused(name=name, why=echo(why), stale=stale is True)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        raise ServerAway("it answers what is not JSON of a zone gate") from None
+    return refused
+
+
+def _error(body: bytes) -> str:
+    """The sentence of an answer that is PowerDNS's ``{"error": ...}``; empty where it is none."""
+    try:
+        return echo(str(json.loads(body)["error"]))
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+
+
+def _unexpected(status: int, body: bytes) -> ServerAway:
+    said = _error(body)
+    return ServerAway(f"it answers with HTTP status {status}" + (f": {said}" if said else ""))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, (ResponseNeverReceived, ResponseFailed)) and error.reasons:
+        inner = error.reasons[0].value
+        if isinstance(inner, Exception):
+            return _why(inner)
+    if isinstance(error, _TLS):
+        return f"its certificate or TLS is not to be trusted: {echo(str(error))}"
+    if isinstance(error, ConnectError):
+        return str(getattr(error.osError, "strerror", None) or error).rstrip(".")
+    if isinstance(error, (ConnectionDone, ConnectionLost)):
+        return "it cut the connection"
+    return f"it answers nonsense ({echo(str(error) or type(error).__name__)})"

@@ -1,0 +1,91 @@
+"""
+All that belongs to one server: its writer, its health, and where it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+from dns.message import Message
+from dns.rdatatype import SOA
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from pinggy.dns.answer import LARGEST_DATAGRAM
+from pinggy.dns.hostnames import parse_name
+from pinggy.dns.powerdns.api import PowerDnsApi
+from pinggy.dns.powerdns.changes import Change
+from pinggy.dns.powerdns.health import Health
+from pinggy.dns.powerdns.queue import Outcome
+from pinggy.dns.powerdns.server import PowerDnsServer
+from pinggy.dns.powerdns.writer import ServerAway, Writer
+from pinggy.dns.probe import DnsProbe
+from pinggy.dns.question import ask
+from pinggy.dns.zone import NameRecord, ZoneError
+
+_ASKED_SECONDS, _ASKED_TIMES = 1.0, 3
+
+
+class Lane:
+    """*returned* is called with *server* when it is back."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        server: PowerDnsServer,
+        domain: str,
+        timeout: float,
+        returned: Callable[[PowerDnsServer], None],
+    ) -> None:
+        self.server = server
+        self.api = PowerDnsApi(reactor, server, domain, timeout=timeout)
+        self.health = Health(reactor, str(server), self._healthy, lambda: returned(server))
+        self._reactor = reactor
+        self._domain = domain
+        self._writer = Writer(self.api.patch)
+        self._probe = DnsProbe(reactor, [server.dns_server], timeout=_ASKED_SECONDS, tries=_ASKED_TIMES)
+
+    @property
+    def up(self) -> bool:
+        return self.health.state.up
+
+    @property
+    def why(self) -> str:
+        return self.health.state.why.rstrip(".")
+
+    def put(self, changes: Sequence[Change]) -> Deferred[tuple[Outcome, ...]]:
+        """As `Writer.put`; a failure marks the server down."""
+        return self._writer.put(changes).addErrback(self._failed)
+
+    def confirm(self, record: NameRecord) -> Deferred[None]:
+        return self._probe.confirm_at(self.server.dns_server, record)
+
+    async def _close(self) -> None:
+        self.health.stop()
+        await self._writer.idle()
+        await self.api.close()
+
+    def close(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._close())
+
+    def _failed(self, failure: Failure) -> Failure:
+        if failure.check(ServerAway):
+            self.health.down(failure.getErrorMessage())
+        return failure
+
+    def _healthy(self) -> Deferred[None]:
+        """Fires where the server takes changes and answers questions."""
+        return self.api.healthy().addCallback(lambda _: self._answers())
+
+    def _answers(self) -> Deferred[None]:
+        query = dns.message.make_query(parse_name(self._domain), SOA, use_edns=0, payload=LARGEST_DATAGRAM, flags=0)
+        response = ask(self._reactor, self.server.dns_server, query, _ASKED_SECONDS, _ASKED_TIMES)
+        return response.addCallback(self._check)
+
+    def _check(self, response: Message) -> None:
+        if response.rcode() != dns.rcode.NOERROR or not response.flags & dns.flags.AA:
+            raise ZoneError(f"it answers for {self._domain} with {dns.rcode.to_text(response.rcode())}")
