@@ -26,9 +26,7 @@ LAST_WAIT = 5.0
 class OrderStream:
     """Asks the core for orders after the number *after*, for as long as the edge runs."""
 
-    def __init__(
-        self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, after: int
-    ) -> None:
+    def __init__(self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, after: int) -> None:
         self._core = core
         self._tunnels = tunnels
         self._clock = clock
