@@ -5,7 +5,7 @@ The map (imports point down only; ``make check`` holds it)::
 
     together  cli  testing       core and edge in one process; the operator's command; verified fakes
     core | edge | gate           the daemons; they never import each other
-    dns  daemon                  the names that we own; what daemons do alike under twistd
+    dns  daemon  certificates    the names that we own; what daemons do alike: under twistd, and with TLS
     wire | http                  pure: what edge and core say; what visitors say
     tunnel                       pure: what a tunnel is
     settings                     TOML to frozen values

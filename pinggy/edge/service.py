@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from pinggy.certificates import Certificates, CertificateUnusable
 from pinggy.dns.zone import Probe, Zone
-from pinggy.edge.certificates import Certificates, CertificateUnusable
 from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient

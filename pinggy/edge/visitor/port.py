@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
 from twisted.internet.protocol import ServerFactory
 
-from pinggy.edge.certificates import Certificates
+from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels

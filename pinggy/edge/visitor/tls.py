@@ -18,7 +18,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pinggy.edge.certificates import Certificates
+from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.relay import Relay
 from pinggy.edge.tunnels import LiveForwarding, Tunnels

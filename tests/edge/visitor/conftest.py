@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 
-from pinggy.edge.certificates import Certificates
+from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from pinggy.edge.certificates import LOOK_AGAIN, Certificates, CertificateUnusable
+from pinggy.certificates import LOOK_AGAIN, Certificates, CertificateUnusable
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from tests.support.logs import logged
 
@@ -87,7 +87,7 @@ def test_files_of_no_use_leave_the_old_ones_and_one_line(
             first.certificate.write_bytes(second.certificate.read_bytes())
         case _:
             first.key.write_bytes(second.key.read_bytes())
-    with logged("pinggy.edge.certificates", LogLevel.warn) as lines:
+    with logged("pinggy.certificates", LogLevel.warn) as lines:
         for _ in range(3):
             clock.advance(LOOK_AGAIN)
             assert served(certificates) == "CN=a.example"
