@@ -5,12 +5,16 @@ main
     from the words to the exit status.
 arguments
     the tree of commands; each noun's file adds its own.
-accounts, tokens, keys, names, ports, edges, tunnels
+accounts, tokens, keys, names, ports, edges, tunnels, zone
     one noun each: its verbs, what they ask the core, what they show.
+zone_init, zone_plan, powerdns
+    the one verb that speaks to the zone's servers themselves; what a new zone holds; PowerDNS's API.
 access
     where the core is, and the key to it.
 calls
-    one HTTP exchange with the core.
+    one call of the core: message out, message back.
+places
+    where a server is, and one exchange of HTTP with it.
 terminal, tables
     what goes to stdout and what to stderr; rows in columns.
 """

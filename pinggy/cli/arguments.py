@@ -31,11 +31,16 @@ The exit status is 0, 1 where something was refused or failed, 2 where the comma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One command being run: *options* are its arguments by name."""
+    """One command being run: *options* are its arguments by name; *find_core* raises `CommandFailed`."""
 
-    core: Core
+    find_core: Callable[[], Core]
     terminal: Terminal
     options: Any
+
+    @property
+    def core(self) -> Core:
+        """The core, looked for when a command first speaks to it: not all do."""
+        return self.find_core()
 
 
 Command = Callable[[Call], None]
@@ -48,8 +53,13 @@ class Noun:
         self._verbs = verbs
         self._name = name
 
-    def verb(self, name: str, command: Command, does: str, *examples: str) -> argparse.ArgumentParser:
-        """Add a verb that runs *command*; *does* is its line of help. The answer takes its arguments."""
+    def verb(
+        self, name: str, command: Command, does: str, *examples: str, at_core: bool = True
+    ) -> argparse.ArgumentParser:
+        """
+        Add a verb that runs *command*; *does* is its line of help. The answer takes its arguments. *at_core*: whether
+        it asks the core, and so takes the options that say where that is.
+        """
         lines = "".join(f"\n  pinggy {self._name} {name} {example}".rstrip() for example in examples)
         parser = self._verbs.add_parser(
             name,
@@ -57,7 +67,7 @@ class Noun:
             description=f"{does[0].upper()}{does[1:]}.",
             epilog=f"examples:{lines}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[_common()],
+            parents=[_common(at_core)],
         )
         parser.set_defaults(command=command)
         return parser
@@ -72,7 +82,7 @@ class Tree:
             description="The operator's command of a pinggy tunnel service.",
             epilog=EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[_common()],
+            parents=[_common(at_core=True)],
         )
         self.parser.set_defaults(state=None, core=None, key_file=None, json=False)
         self._nouns = self.parser.add_subparsers(metavar="NOUN", required=True)
@@ -82,11 +92,13 @@ class Tree:
         return Noun(parser.add_subparsers(metavar="VERB", required=True), name)
 
 
-def _common() -> argparse.ArgumentParser:
+def _common(at_core: bool) -> argparse.ArgumentParser:
     """Options that may stand before the noun and after the verb: hence no defaults here."""
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = parser.add_argument_group("options of every command")
-    group.add_argument("--json", action="store_true", help="print the core's message instead of a table")
+    group.add_argument("--json", action="store_true", help="print a message for programs instead of a table")
+    if not at_core:
+        return parser
     group.add_argument("--core", metavar="URL", help="where the core is")
     group.add_argument("--key-file", metavar="FILE", help="the file with the operator's key")
     group.add_argument("--state", metavar="DIR", help="the state folder of the running service")

@@ -1,8 +1,5 @@
 """
-One HTTP exchange with the core: a message out, a message back, a refusal as its sentence.
-
-The standard library's client, because the command is over before another would have been imported (see
-docs/decisions); not urllib, which would take the operator's key to proxies and along redirects.
+One call of the core: a message out, a message back, a refusal as its sentence.
 """
 
 from __future__ import annotations
@@ -14,9 +11,10 @@ from urllib.parse import quote, urlencode
 
 from pinggy.cli.access import Access
 from pinggy.cli.failure import CommandFailed
+from pinggy.cli.places import Place, exchange
 from pinggy.cli.tables import clean
 from pinggy.tunnel.refusals import MalformedMessage
-from pinggy.wire.codec import LONGEST_BODY, decode, encode
+from pinggy.wire.codec import decode, encode
 from pinggy.wire.messages import Refused
 
 T = TypeVar("T")
@@ -38,10 +36,18 @@ class Core:
         self._access = access
         self._timeout = timeout
 
+    @property
+    def place(self) -> Place:
+        return self._access.place
+
     def get(self, path: str, cls: type[T], **query: str | None) -> Answer[T]:
         """The list at *path*; of *query* that which is not None."""
         asked = urlencode({name: value for name, value in query.items() if value is not None}, errors="replace")
         return self._understand(cls, self._exchange("GET", f"{path}?{asked}" if asked else path))
+
+    def ask(self, path: str, cls: type[T]) -> Answer[T]:
+        """What comes of having done what *path* names."""
+        return self._understand(cls, self._exchange("POST", path, b"{}"))
 
     def add(self, path: str, message: Any, cls: type[T]) -> Answer[T]:
         """Say *message*, a value of `pinggy.wire.operator`; the answer is what has been made of it."""
@@ -61,15 +67,9 @@ class Core:
 
     def _exchange(self, method: str, target: str, body: bytes | None = None) -> bytes:
         access = self._access
-        kind = http.client.HTTPSConnection if access.secure else http.client.HTTPConnection
-        connection = kind(access.host, access.port, timeout=self._timeout)
-        headers = {"Authorization": f"Bearer {access.key.reveal()}", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {"Authorization": f"Bearer {access.key.reveal()}"}
         try:
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            answered = response.read(LONGEST_BODY + 1)
+            status, answered = exchange(access.place, method, target, headers, body, self._timeout)
         except http.client.HTTPException as error:
             raise CommandFailed(f"What answers at {access.url} is not a core: {clean(repr(error))}.") from error
         except OSError as error:
@@ -77,11 +77,9 @@ class Core:
                 f"The core at {access.url} cannot be reached ({error.strerror or error}): start the service, or say "
                 "with --core or --state where it is."
             ) from error
-        finally:
-            connection.close()
-        if 200 <= response.status < 300:
+        if 200 <= status < 300:
             return answered
-        raise CommandFailed(self._refusal(response.status, answered))
+        raise CommandFailed(self._refusal(status, answered))
 
     def _refusal(self, status: int, body: bytes) -> str:
         try:

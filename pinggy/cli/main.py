@@ -4,11 +4,12 @@ From the words of the command to its exit status.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
 
-from pinggy.cli import accounts, edges, keys, names, ports, tokens, tunnels
+from pinggy.cli import accounts, edges, keys, names, ports, tokens, tunnels, zone
 from pinggy.cli.access import find_access
 from pinggy.cli.arguments import Call, Tree
 from pinggy.cli.calls import Core
@@ -16,7 +17,7 @@ from pinggy.cli.failure import CommandFailed
 from pinggy.cli.tables import clean
 from pinggy.cli.terminal import Terminal
 
-NOUNS = (accounts, tokens, keys, names, ports, edges, tunnels)
+NOUNS = (accounts, tokens, keys, names, ports, edges, tunnels, zone)
 
 # What a shell reports of a program that SIGINT or SIGPIPE has ended.
 INTERRUPTED = 128 + 2
@@ -53,9 +54,13 @@ def _run(words: Sequence[str] | None) -> None:
     for noun in NOUNS:
         noun.grow(tree)
     options = tree.parser.parse_args(words)
-    access = find_access(os.environ, state=options.state, core=options.core, key_file=options.key_file)
     terminal = Terminal(sys.stdout, sys.stderr, as_json=options.json)
-    options.command(Call(core=Core(access), terminal=terminal, options=options))
+
+    @functools.cache
+    def find_core() -> Core:
+        return Core(find_access(os.environ, state=options.state, core=options.core, key_file=options.key_file))
+
+    options.command(Call(find_core=find_core, terminal=terminal, options=options))
 
 
 def _leave_stdout() -> None:

@@ -38,6 +38,12 @@ class Terminal:
             print(clean(value), file=self._out)
         self._note(note)
 
+    def explain(self, *lines: str) -> None:
+        """Further lines for a person."""
+        if not self._as_json:
+            for line in lines:
+                self._note(line)
+
     def _note(self, text: str) -> None:
         # stdout first: on a terminal the value and its explanation stand in the order said.
         self._out.flush()

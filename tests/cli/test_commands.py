@@ -245,7 +245,7 @@ def test_usage_errors_have_status_2(pinggy: Pinggy, core: FakeCore, words: tuple
     [
         "account add", "account list", "token add", "token list", "token revoke", "key add", "key list", "key revoke",
         "name reserve", "name list", "name release", "port reserve", "port list", "port release", "edge add",
-        "edge list", "tunnel list", "tunnel close",
+        "edge list", "tunnel list", "tunnel close", "zone init", "zone show", "zone check", "zone key",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_examples(pinggy: Pinggy, words: str) -> None:
