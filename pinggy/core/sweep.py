@@ -34,6 +34,7 @@ class Sweep:
         self._interval = lease / _ROUNDS
         self._not_before = 0.0
         self._last = 0.0
+        self._is_away = False
         self._round: Deferred[None] | None = None
         self._loop = LoopingCall(self._begin)
         self._loop.clock = clock
@@ -62,17 +63,27 @@ class Sweep:
         if now - self._last > 2 * self._interval + 1:
             self._wait_a_lease()
         self._last = now
-        if now < self._not_before:
+        if now < self._not_before and not self._is_away:
             return None
-        self._round = self.sweep().addErrback(self._failed).addBoth(self._over)
+        self._round = (self._look() if self._is_away else self.sweep()).addErrback(self._failed).addBoth(self._over)
         return self._round
 
     def _over(self, result: None) -> None:
         self._last = self._clock.seconds()
         self._round = None
 
-    def _failed(self, failure: Failure) -> None:
+    def _look(self) -> Deferred[None]:
+        """Is the database back? The edges could not renew without it: they have a whole lease from then on."""
+        return self._ledger.check().addCallback(self._back)
+
+    def _back(self, _: None) -> None:
+        self._is_away = False
         self._wait_a_lease()
+
+    def _failed(self, failure: Failure) -> None:
+        if self._is_away:
+            return
+        self._is_away = True
         if failure.check(LedgerAway):
             self._log.warn("the sweep waits: {why}", why=failure.getErrorMessage())
         else:
@@ -80,8 +91,11 @@ class Sweep:
 
     def sweep(self) -> Deferred[None]:
         """One round, now."""
+        asked = self._clock.seconds()
 
         async def work(ledger: Transaction) -> None:
+            if self._clock.seconds() - asked > self._interval:
+                raise LedgerAway("The database was away until now.")
             lost, expired = await ledger.overdue(self._lease)
             await ledger.end(lost, LeaseLost.of())
             await ledger.end(expired, Expired.of())
