@@ -12,6 +12,7 @@ child gets the cluster as an open descriptor and is told ``/proc/self/fd/N``: a 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pwd
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.threads import deferToThreadPool
@@ -345,8 +346,10 @@ class _Program(ProcessProtocol):
         return " | ".join(re.sub(r"^.*?(?=[A-Z]+: )", "", line).strip() for line in lines[-4:]) or "it said nothing"
 
     def signal(self, name: str) -> None:
+        # It may be dead while its children still hold its output open.
         if self.transport is not None and self.status is None:
-            self.transport.signalProcess(name)
+            with contextlib.suppress(ProcessExitedAlready):
+                self.transport.signalProcess(name)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if self._log is not None:
