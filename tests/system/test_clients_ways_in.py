@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import pty
+import select
 import subprocess
 from collections.abc import Iterator
 
@@ -124,14 +125,20 @@ class Terminal:
 
     def until(self, part: bytes) -> None:
         while part not in self.text:
-            self.text += os.read(self._ours, 4096)
+            data = self._read()
+            assert data, self.text
+            self.text += data
 
     def rest(self) -> None:
+        while data := self._read():
+            self.text += data
+
+    def _read(self) -> bytes:
+        assert select.select([self._ours], [], [], PATIENCE)[0], self.text
         try:
-            while data := os.read(self._ours, 4096):
-                self.text += data
+            return os.read(self._ours, 4096)
         except OSError:
-            pass  # Linux says so when the other side is closed
+            return b""  # Linux says so when the other side is closed
 
     def type(self, keys: bytes) -> None:
         os.write(self._ours, keys)
