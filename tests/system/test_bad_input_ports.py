@@ -282,14 +282,14 @@ BODIES = [
     b'{"name": "\\u0000"}',
     b'{"account": "\\u0000", "name": "\\u0000", "line": "\\ud800", "comment": "\\ud800", "port": -1}',
     b'{"name": "X Y", "region": "\\u0000", "addresses": ["192.0.2.1"]}',
-    b'{"account": "nobody-there", "name": "x", "port": 1e400, "comment": "x", "line": "ssh-ed25519 AAAA"}',
+    b'{"account": "nobody-there", "name": "X Y", "port": 1e400, "comment": "x", "line": "ssh-ed25519 AAAA"}',
     b'{"account": "nobody-there", "port": 99999999999999999999999999}',
     b'{"account": "nobody-there", "comment": "' + b"x" * 900_000 + b'"}',
     b'{"name": "X Y", "region": "x", "addresses": ["999.1.1.1"]}',
     b'{"tunnel": "x", "credential": {"is": "nonsense"}, "address": "x", "wants": []}',
     b'{"credential": {"is": "token", "token": "\\ud800"}}',
     b'{"credential": {"is": "key", "fingerprint": "\\u0000"}}',
-    b'{"instance": "\\u0000", "tunnels": [], "host_keys": ["\\u0000"]}',
+    b'{"instance": "\\u0000", "tunnels": [{"tunnel": "\\u0000"}], "host_keys": ["\\u0000"]}',
     b'{"tunnel": "' + b"0" * 32 + b'", "code": "\\u0000", "numbers": [' + b"1," * 100_000 + b"1]}",
 ]
 
