@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pinggy.dns.config import ZoneSettings, check_url
+from pinggy.dns.config import ZoneSettings
+from pinggy.dns.powerdns.server import check_url
 from pinggy.settings import Secret
 
 _SOCKET = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
@@ -51,7 +52,7 @@ class CoreLink:
     ca: Path | None = None
 
     def __post_init__(self) -> None:
-        check_url(self.url, "url")
+        check_url(self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
