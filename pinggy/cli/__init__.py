@@ -9,6 +9,8 @@ accounts, tokens, keys, names, ports, edges, tunnels, zone
     one noun each: its verbs, what they ask the core, what they show.
 zone_init, zone_plan, powerdns
     the one verb that speaks to the zone's servers themselves; what a new zone holds; PowerDNS's API.
+edge_file
+    the settings of a new edge.
 access
     where the core is, and the key to it.
 calls

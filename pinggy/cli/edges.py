@@ -8,6 +8,9 @@ import argparse
 import ipaddress
 
 from pinggy.cli.arguments import Call, Tree
+from pinggy.cli.edge_file import edge_file
+from pinggy.cli.failure import CommandFailed
+from pinggy.cli.places import Place, parse_place
 from pinggy.cli.tables import short_time
 from pinggy.wire import paths
 from pinggy.wire.operator import AddEdge, Edges, NewEdge
@@ -16,7 +19,11 @@ from pinggy.wire.operator import AddEdge, Edges, NewEdge
 def grow(tree: Tree) -> None:
     noun = tree.noun("edge", "where clients and visitors connect")
     verb = noun.verb(
-        "add", add, "admit an edge and print its secret, once", "eu1 --region eu --address 192.0.2.1 2001:db8::1"
+        "add",
+        add,
+        "admit an edge and print its settings file, whose secret is said only once",
+        "eu1 --region eu --address 192.0.2.1 2001:db8::1 --core-url https://ns1.a.example.com:7443 > edge.toml",
+        "eu1 --region eu --address 192.0.2.1 --secret-only",
     )
     verb.add_argument("name", metavar="NAME")
     verb.add_argument("--region", metavar="LABEL", required=True, help="its label in the zone")
@@ -29,19 +36,36 @@ def grow(tree: Tree) -> None:
         required=True,
         help="where visitors reach it",
     )
+    verb.add_argument("--core-url", metavar="URL", type=_core_url, help="where the edge reaches the core; else as here")
+    verb.add_argument("--secret-only", action="store_true", help="print nothing but its secret")
     noun.verb("list", show, "list all edges", "", "--json")
+    verb = noun.verb("remove", remove, "admit an edge no longer: its secret is refused, its tunnels end", "eu1")
+    verb.add_argument("name", metavar="NAME")
 
 
 def add(call: Call) -> None:
     options = call.options
     wanted = AddEdge(name=options.name, region=options.region, addresses=tuple(options.address))
-    answer = call.core.add(paths.EDGES, wanted, NewEdge)
+    core = call.core
+    answer = core.add(paths.EDGES, wanted, NewEdge)
     edge = answer.message
-    call.terminal.show_done(
-        answer.body,
-        f"This is the secret of edge {edge.name} in region {edge.region}, said only now: put it into its settings.",
-        edge.secret.reveal(),
+    if options.secret_only:
+        call.terminal.show_done(
+            answer.body,
+            f"This is the secret of edge {edge.name} in region {edge.region}, said only now: put it into its settings.",
+            edge.secret.reveal(),
+        )
+        return
+    place = options.core_url or core.place
+    call.terminal.show_text(
+        answer.body, edge_file(edge.name, edge.region, wanted.addresses, place.url, edge.secret).splitlines()
     )
+    call.terminal.explain(*_next_steps(edge, place))
+
+
+def remove(call: Call) -> None:
+    body = call.core.take_away(paths.EDGES, call.options.name)
+    call.terminal.show_done(body, f"Edge {call.options.name} is admitted no longer.")
 
 
 def show(call: Call) -> None:
@@ -62,6 +86,29 @@ def show(call: Call) -> None:
         ],
         "There are no edges: admit one with 'pinggy edge add NAME --region LABEL --address IP'.",
     )
+
+
+def _next_steps(edge: NewEdge, core: Place) -> list[str]:
+    steps = [
+        f"These are the settings of edge {edge.name} in region {edge.region}, with its secret, said only now. "
+        "On its machine:",
+        "- keep them as /etc/pinggy/edge.toml (chown root:pinggy, chmod 640);",
+        "- put in the servers of your zone: url, key and dns of each;",
+        "- copy the service's SSH host keys and its wildcard certificate from another edge to the paths named in it;",
+        "- systemctl enable --now pinggy-edge",
+    ]
+    if core.is_loopback:
+        steps.insert(
+            3, f"- the core's URL {core.url} is of this machine: if the edge is on another, say where it reaches it;"
+        )
+    return steps
+
+
+def _core_url(text: str) -> Place:
+    try:
+        return parse_place(text, "The core's URL", "the edge's secret", "https://ns1.a.example.com:7443")
+    except CommandFailed as failure:
+        raise argparse.ArgumentTypeError(str(failure)) from None
 
 
 def _address(text: str) -> str:

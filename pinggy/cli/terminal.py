@@ -38,6 +38,14 @@ class Terminal:
             print(clean(value), file=self._out)
         self._note(note)
 
+    def show_text(self, body: bytes, lines: Sequence[str]) -> None:
+        """The *lines* of a file."""
+        if self._as_json:
+            self._say_json(body)
+            return
+        for line in lines:
+            print(clean(line), file=self._out)
+
     def explain(self, *lines: str) -> None:
         """Further lines for a person."""
         if not self._as_json:

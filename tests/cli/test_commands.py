@@ -8,12 +8,14 @@ import io
 import json
 import socket
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pinggy.settings import Secret
+from pinggy.edge.config import EdgeSettings
+from pinggy.settings import Secret, load
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator, paths
 from pinggy.wire.codec import decode
@@ -160,11 +162,76 @@ def test_ports(pinggy: Pinggy, core: FakeCore) -> None:
     assert pinggy("port", "release", "20001").status == 0
 
 
-def test_edges(pinggy: Pinggy, core: FakeCore) -> None:
-    core.answer("POST", paths.EDGES, operator.NewEdge(name="eu1", region="eu", secret=Secret("s3cret")))
-    outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "2001:DB8::1")
+@pytest.fixture
+def new_edge(core: FakeCore) -> operator.NewEdge:
+    edge = operator.NewEdge(name="eu1", region="eu", secret=Secret("s3cret"))
+    core.answer("POST", paths.EDGES, edge)
+    return edge
+
+
+def test_a_new_edges_secret_alone(pinggy: Pinggy, core: FakeCore, new_edge: operator.NewEdge) -> None:
+    outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "2001:DB8::1", "--secret-only")
     assert outcome.out == "s3cret\n"
+    assert "said only now" in outcome.err
     assert decode(operator.AddEdge, core.asked[0][2]).addresses == ("192.0.2.1", "2001:db8::1")
+    outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "--json")
+    assert json.loads(outcome.out)["secret"] == "s3cret"
+    assert outcome.err == ""
+
+
+@pytest.mark.parametrize(
+    ("addresses", "public", "tcp"),
+    [
+        (("192.0.2.1",), ("0.0.0.0:443", "0.0.0.0:80"), "0.0.0.0"),
+        (("192.0.2.1", "2001:db8::1"), ("[::]:443", "[::]:80"), "::"),
+    ],
+)
+def test_a_new_edges_file_is_read_by_the_edge(
+    pinggy: Pinggy,
+    new_edge: operator.NewEdge,
+    tmp_path: Path,
+    addresses: tuple[str, ...],
+    public: tuple[str, ...],
+    tcp: str,
+) -> None:
+    outcome = pinggy(
+        "edge", "add", "eu1", "--region", "eu", "--address", *addresses, "--core-url", "https://core.example:7443"
+    )
+    assert outcome.status == 0
+    assert "s3cret" not in outcome.err
+    assert "this machine" not in outcome.err
+    file = tmp_path / "edge.toml"
+    file.write_text(outcome.out)
+    settings = load(EdgeSettings, file)
+    assert settings.core.url == "https://core.example:7443"
+    assert settings.core.secret.reveal() == "s3cret"
+    assert settings.listen.public == public
+    assert settings.listen.tcp == tcp
+    assert len(settings.host_keys) == 2
+    assert [each.gate for each in settings.zone.servers] == [True, True]
+
+
+def test_a_new_edges_file_says_where_the_core_is_for_this_command(
+    pinggy: Pinggy, core: FakeCore, new_edge: operator.NewEdge
+) -> None:
+    outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1")
+    assert tomllib.loads(outcome.out)["core"]["url"] == core.url
+    assert f"the core's URL {core.url} is of this machine" in outcome.err
+
+
+def test_nothing_of_a_strange_core_leaves_its_string(pinggy: Pinggy, core: FakeCore) -> None:
+    nasty = 'x"\n[core]\nurl = "y\\\x1b\x7f'
+    core.answer("POST", paths.EDGES, operator.NewEdge(name=nasty, region=nasty, secret=Secret(nasty)))
+    read = tomllib.loads(pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1").out)
+    assert read["core"] == {"url": core.url, "secret": 'x"?[core]?url = "y\\??'}
+
+
+def test_edge_remove(pinggy: Pinggy, core: FakeCore) -> None:
+    assert pinggy("edge", "remove", "eu/1").err == "Edge eu/1 is admitted no longer.\n"
+    assert core.asked[-1][:2] == ("DELETE", f"{paths.EDGES}/eu%2F1")
+
+
+def test_edge_list(pinggy: Pinggy, core: FakeCore) -> None:
     row = operator.Edge(name="eu1", region="eu", addresses=("192.0.2.1", "2001:db8::1"), created=CREATED, tunnels=4)
     core.answer("GET", paths.EDGES, operator.Edges(edges=(row,)))
     assert pinggy("edge", "list").out.splitlines()[1].split() == [
@@ -228,6 +295,7 @@ def test_json_is_the_message_as_it_came(pinggy: Pinggy, core: FakeCore) -> None:
         ("port", "release", "x" * 5000),
         ("edge", "add", "eu", "--region", "eu"),
         ("edge", "add", "eu", "--region", "eu", "--address", "host.example"),
+        ("edge", "add", "eu", "--region", "eu", "--address", "192.0.2.1", "--core-url", "http://192.0.2.1:7070"),
         ("tunnel", "close", "abcde"),
         ("tunnel", "close", "not-hex"),
         ("account", "list", "--unknown"),
@@ -245,7 +313,7 @@ def test_usage_errors_have_status_2(pinggy: Pinggy, core: FakeCore, words: tuple
     [
         "account add", "account list", "token add", "token list", "token revoke", "key add", "key list", "key revoke",
         "name reserve", "name list", "name release", "port reserve", "port list", "port release", "edge add",
-        "edge list", "tunnel list", "tunnel close", "zone init", "zone show", "zone check", "zone key",
+        "edge list", "edge remove", "tunnel list", "tunnel close", "zone init", "zone show", "zone check", "zone key",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_examples(pinggy: Pinggy, words: str) -> None:

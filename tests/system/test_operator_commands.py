@@ -146,7 +146,8 @@ def test_edges(service: Service) -> None:
     assert [(each["name"], each["region"], each["addresses"]) for each in before if each["name"] == "local"] == [
         ("local", "local", [LOOPBACK])
     ]
-    added = service.pinggy("edge", "add", "edges-test", "--region", "far", "--address", "192.0.2.1", "2001:db8::1")
+    words = ("edge", "add", "edges-test", "--region", "far", "--address", "192.0.2.1", "2001:db8::1", "--secret-only")
+    added = service.pinggy(*words)
     assert len(added.stdout.strip()) >= 32
     rows = {each["name"]: each for each in ask(service, "edge", "list")["edges"]}
     assert rows["edges-test"]["addresses"] == ["192.0.2.1", "2001:db8::1"]
