@@ -63,7 +63,7 @@ def _is_closed(url: str) -> bool:
 
 
 def test_an_anonymous_tunnel_ends_in_its_time(new_service: Callable[..., Service]) -> None:
-    service = new_service("anonymous_minutes = 0.03")
+    service = new_service("anonymous_minutes = 0.06")
     service.start()
     with (
         ssh(service, "-T", "-R0:localhost:1") as anonymous,
