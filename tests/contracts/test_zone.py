@@ -17,11 +17,12 @@ from twisted.internet import reactor
 
 from pinggy.dns.answer import answer
 from pinggy.dns.embedded_zone import EmbeddedZone
+from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.powerdns.zone import PowerDnsZone
 from pinggy.dns.question import ask
 from pinggy.dns.zone import NameRecord, NewerOwner, Zone, ZoneError
 from tests.dns.zones import DOMAIN, record, small_zone
-from tests.support.powerdns import PowerDns
+from tests.support.gates import Gate, Signing
 
 
 class Subject(Protocol):
@@ -54,14 +55,14 @@ class Embedded:
 class OverPowerDns:
     """PowerDNS itself, with this one client."""
 
-    def __init__(self, powerdns: PowerDns) -> None:
-        self._dns = powerdns.server.dns_server
-        self._zone = PowerDnsZone(reactor, DOMAIN, [powerdns.server])
+    def __init__(self, server: PowerDnsServer) -> None:
+        self._dns = server.dns_server
+        self._zone = PowerDnsZone(reactor, DOMAIN, [server])
         self.zone: Zone = self._zone
 
     @classmethod
     async def start(cls, request: pytest.FixtureRequest) -> OverPowerDns:
-        return cls(request.getfixturevalue("powerdns"))
+        return cls(request.getfixturevalue("powerdns").server)
 
     async def close(self) -> None:
         await self._zone.close()
@@ -71,7 +72,24 @@ class OverPowerDns:
         return reply.answer[0][0].target.to_text(omit_final_dot=True) if reply.answer else None
 
 
-@pytest_twisted.async_yield_fixture(params=[Embedded, OverPowerDns])
+class BehindGate(OverPowerDns):
+    """PowerDNS behind a real gate, whose core has signed whatever is asked."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate.server)
+        self._gate = gate
+        self.zone = Signing(self._zone)
+
+    @classmethod
+    async def start(cls, request: pytest.FixtureRequest) -> BehindGate:
+        return cls(Gate(request.getfixturevalue("powerdns"), request.getfixturevalue("tmp_path")))
+
+    async def close(self) -> None:
+        await super().close()
+        await self._gate.stop()
+
+
+@pytest_twisted.async_yield_fixture(params=[Embedded, OverPowerDns, BehindGate])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     subject = await request.param.start(request)
     yield subject

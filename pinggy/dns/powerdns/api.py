@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from ssl import CertificateError
 from typing import Any, TypeVar
 
@@ -30,9 +31,8 @@ from twisted.web.http_headers import Headers
 from pinggy.dns.powerdns.body import TooLong, read_body
 from pinggy.dns.powerdns.changes import Change, Refused, rrsets
 from pinggy.dns.powerdns.listing import Nonsense, Standing, parse_listing
-from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.powerdns.writer import BatchRefused, ServerAway
-from pinggy.settings import SettingsError
+from pinggy.settings import Secret, SettingsError
 from pinggy.tunnel.refusals import echo
 
 T = TypeVar("T")
@@ -53,26 +53,37 @@ class _QuietFactory(_HTTP11ClientFactory):
 
 class PowerDnsApi:
     """
-    The zone *domain* at *server*. What is not answered within *timeout* seconds is given up. `close` it at the end.
+    The zone *domain* at *url*, PowerDNS itself or a *gate*. What is not answered within *timeout* seconds is given up.
+    `close` it at the end.
 
-    Whatever goes wrong is a `ServerAway`. Raises `SettingsError` where *server*'s *ca* is of no use.
+    Whatever goes wrong is a `ServerAway`. Raises `SettingsError` where the file *ca* is of no use.
     """
 
-    def __init__(self, reactor: Any, server: PowerDnsServer, domain: str, *, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        url: str,
+        domain: str,
+        *,
+        key: Secret | None,
+        gate: bool = False,
+        ca: Path | None = None,
+        timeout: float = 5.0,
+    ) -> None:
         self._reactor = reactor
         self._timeout = timeout
-        self._gate = server.gate
-        self._root = server.url.rstrip("/")
+        self._gate = gate
+        self._root = url.rstrip("/")
         self._path = f"/api/v1/servers/localhost/zones/{domain}."
         self._in_hand: set[Deferred[Any]] = set()
         self._headers = Headers({b"Content-Type": [b"application/json"]})
-        if server.key is not None:
-            self._headers.setRawHeaders(b"X-API-Key", [server.key.reveal().encode("ascii")])
+        if key is not None:
+            self._headers.setRawHeaders(b"X-API-Key", [key.reveal().encode("ascii")])
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 2
         self._pool._factory = _QuietFactory
-        policy = _policy(server)
-        self._http = HTTPClient(Agent(reactor, contextFactory=policy, connectTimeout=timeout, pool=self._pool))
+        agent = Agent(reactor, contextFactory=_policy(ca), connectTimeout=timeout, pool=self._pool)
+        self._http = HTTPClient(agent)
 
     def patch(self, changes: Sequence[Change]) -> Deferred[Mapping[str, Refused]]:
         """
@@ -184,15 +195,15 @@ def _tell(over: Deferred[None]) -> Callable[[T], T]:
     return tell
 
 
-def _policy(server: PowerDnsServer) -> BrowserLikePolicyForHTTPS:
-    if server.ca is None:
+def _policy(ca: Path | None) -> BrowserLikePolicyForHTTPS:
+    if ca is None:
         return BrowserLikePolicyForHTTPS()
     try:
-        authority = Certificate.loadPEM(server.ca.read_bytes())
+        authority = Certificate.loadPEM(ca.read_bytes())
     except OSError as error:
-        raise SettingsError(f"The setting ca = {server.ca} cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"The setting ca = {ca} cannot be read: {error.strerror}.") from error
     except SSL.Error as error:
-        raise SettingsError(f"The setting ca = {server.ca} is no certificate in PEM.") from error
+        raise SettingsError(f"The setting ca = {ca} is no certificate in PEM.") from error
     return BrowserLikePolicyForHTTPS(trustRoot=trustRootFromCertificates([authority]))
 
 

@@ -42,7 +42,9 @@ class Lane:
         returned: Callable[[PowerDnsServer], None],
     ) -> None:
         self.server = server
-        self.api = PowerDnsApi(reactor, server, domain, timeout=timeout)
+        self.api = PowerDnsApi(
+            reactor, server.url, domain, key=server.key, gate=server.gate, ca=server.ca, timeout=timeout
+        )
         self.health = Health(reactor, str(server), self._healthy, lambda: returned(server))
         self._reactor = reactor
         self._domain = domain

@@ -31,7 +31,7 @@ class PowerDnsServer:
     ca: Path | None = None
 
     def __post_init__(self) -> None:
-        _check_url(self.url)
+        check_url(self.url)
         parse_server(self.dns)
         if self.key is None and not self.gate:
             raise ValueError("key is missing: PowerDNS itself takes nothing without its api-key.")
@@ -62,8 +62,8 @@ def parse_server(text: str) -> Server:
     return (host, port)
 
 
-def _check_url(url: str) -> None:
-    """Raises ValueError, as of the setting ``url``."""
+def check_url(url: str) -> None:
+    """Raises ValueError, as of the setting ``url``, where it is not https, or http to this machine's loopback."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
