@@ -19,7 +19,9 @@ from twisted.logger import Logger
 
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import EdgeEntry, Ledger, NewTunnel, Transaction, TunnelEntry
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry
+from pinggy.core.news import News
+from pinggy.core.records import Records
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
 from pinggy.tunnel.grant import ANONYMOUS, Identity, Limits
@@ -66,9 +68,11 @@ _HIGHEST_COUNT = 2**63 - 1
 class Authority:
     _log = Logger()
 
-    def __init__(self, ledger: Ledger, settings: CoreSettings) -> None:
+    def __init__(self, ledger: Ledger, settings: CoreSettings, records: Records, news: News) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._records = records
+        self._news = news
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -90,16 +94,25 @@ class Authority:
         _check(len(message.host_keys) <= _MOST_HOST_KEYS, "Register.host_keys")
         _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
 
-        async def work(ledger: Transaction) -> Registered:
+        async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...]]:
             left = await ledger.register_edge(edge.name, message.instance, message.host_keys)
             ended = await ledger.end(left, refusals.EdgeStopping("The edge was started anew: start the tunnel again."))
             if ended:
                 self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
-            return Registered(
-                edge=edge.name, region=edge.region, domain=self._settings.domain, lease=self._settings.lease
+            answer = Registered(
+                edge=edge.name,
+                region=edge.region,
+                domain=self._settings.domain,
+                lease=self._settings.lease,
+                orders=await ledger.begin_orders(edge.name),
             )
+            return answer, ended
 
-        return self._ledger.transact(work)
+        def committed(done: tuple[Registered, tuple[Ended, ...]]) -> Registered:
+            self._news.tunnels_ended(done[1])
+            return done[0]
+
+        return self._ledger.transact(work).addCallback(committed)
 
     # -- whose tunnel -----------------------------------------------------------------------------------------
 
@@ -123,9 +136,19 @@ class Authority:
         _check(all(1 <= port <= 65535 for port in message.taken_ports), "Authorize.taken_ports")
         message = replace(message, address=message.address.partition("%")[0])
         subnet = subnet_of(message.address)
-        return self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
 
-    async def _authorize(self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str) -> Authorized:
+        def committed(done: tuple[Authorized, Sequence[Ended]]) -> Authorized:
+            answer, superseded = done
+            self._news.orders_written({each.edge for each in superseded if each.edge != edge.name})
+            self._news.tunnels_ended(superseded)
+            return answer
+
+        work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
+        return work.addCallback(committed)
+
+    async def _authorize(
+        self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str
+    ) -> tuple[Authorized, Sequence[Ended]]:
         identity = await _identity(ledger, message.credential)
         # One at a time for this tunnel (its release may overtake it) and for whom the limits count.
         whose = f"subnet {subnet}" if identity.account is None else f"account {identity.account}"
@@ -142,7 +165,7 @@ class Authority:
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             refusal = await self._too_many(ledger, identity, subnet)
             if refusal is not None:
-                return self._answer(identity, expires_in, _refused(message.wants, refusal), ())
+                return self._answer(identity, expires_in, _refused(message.wants, refusal), ()), ()
             await ledger.add_tunnel(
                 NewTunnel(
                     id=message.tunnel,
@@ -157,8 +180,10 @@ class Authority:
         claims = Claims(
             ledger,
             self._settings,
+            self._records,
             Claimant(
                 tunnel=message.tunnel,
+                region=edge.region,
                 identity=identity,
                 address=message.address,
                 force=message.force,
@@ -168,14 +193,19 @@ class Authority:
         results = await claims.serve(message.wants)
         if tunnel is None and not any(isinstance(result, Granted) for result in results):
             await ledger.forget_tunnel(message.tunnel)
-        return self._answer(identity, expires_in, results, claims.superseded)
+        # Its own edge learns it by the answer, and ends the old tunnel when the new one is live.
+        reason = refusals.TakenOver.of(message.address)
+        others = [each for each in claims.superseded if each.edge != edge.name]
+        if others:
+            await ledger.order([NewOrder(edge=each.edge, tunnel=each.tunnel, reason=reason) for each in others])
+        return self._answer(identity, expires_in, results, claims.superseded), claims.superseded
 
     def _answer(
         self,
         identity: Identity,
         expires_in: float | None,
         results: tuple[Granted | Refused, ...],
-        superseded: Sequence[str],
+        superseded: Sequence[Ended],
     ) -> Authorized:
         limits = self._settings.limits
         return Authorized(
@@ -183,7 +213,7 @@ class Authority:
             limits=Limits(forwardings=limits.forwardings_per_tunnel, channels=limits.channels_per_tunnel),
             results=results,
             expires_in=expires_in,
-            superseded=tuple(dict.fromkeys(superseded)),
+            superseded=tuple(each.tunnel for each in superseded),
         )
 
     async def _too_many(self, ledger: Transaction, identity: Identity, subnet: str) -> LimitReached | None:

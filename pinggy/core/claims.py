@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import Claim, Held, Holder, Transaction
+from pinggy.core.ledger import Claim, Ended, Held, Holder, Transaction
+from pinggy.core.records import Records
 from pinggy.tunnel import names, refusals
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import Busy, Fault, LimitReached, NameNotYours, NeedsAccount, PortNotBound, Refusal
@@ -32,9 +33,10 @@ class _Busy(Busy):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """The tunnel that claims. *taken_ports* could not be bound by its edge."""
+    """The tunnel that claims, at an edge of *region*. *taken_ports* could not be bound by that edge."""
 
     tunnel: str
+    region: str
     identity: Identity
     address: str
     force: bool
@@ -52,14 +54,15 @@ class Claims:
     *superseded*, after `serve`, are the tunnels that were ended by force.
     """
 
-    def __init__(self, ledger: Transaction, settings: CoreSettings, claimant: Claimant) -> None:
+    def __init__(self, ledger: Transaction, settings: CoreSettings, records: Records, claimant: Claimant) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._records = records
         self._claimant = claimant
         self._account = claimant.identity.account
         self._held: dict[int, Held] = {}
         self._regions: frozenset[str] = frozenset()
-        self.superseded: list[str] = []
+        self.superseded: list[Ended] = []
 
     async def serve(self, wants: Sequence[Want]) -> tuple[Granted | Refused, ...]:
         """One result for each of *wants*, in their order; their numbers are distinct."""
@@ -73,7 +76,9 @@ class Claims:
 
     async def _result(self, want: Want) -> Granted | Refused:
         try:
-            return Granted(forwarding=await self._grant(want))
+            forwarding = await self._grant(want)
+            record = self._records.name(forwarding.name, self._claimant.region, forwarding.epoch)
+            return Granted(forwarding=forwarding, proof=record.proof)
         except Refusal as refusal:
             holder = refusal.holder if isinstance(refusal, _Busy) else None
             return Refused(code=refusal.code, text=refusal.text, number=want.number, holder=holder)

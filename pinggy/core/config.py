@@ -5,7 +5,9 @@ The settings of the core, as ``etc/core.toml`` explains them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from pinggy.dns.config import ZoneSettings
 from pinggy.settings import Secret
 from pinggy.tunnel import names
 from pinggy.tunnel.refusals import Refusal
@@ -75,7 +77,8 @@ class LimitSettings:
 class CoreSettings:
     """
     *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
-    tunnel may have. With *free_names* an account may take names that nobody has reserved.
+    tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
+    the key that signs grants, made if there is none. *zone*: without servers, somebody else keeps it.
     """
 
     domain: str
@@ -86,6 +89,8 @@ class CoreSettings:
     anonymous_minutes: float = 60.0
     kept_names: tuple[str, ...] = ()
     free_names: bool = True
+    grant_key: Path | None = None
+    zone: ZoneSettings = field(default_factory=ZoneSettings)
     ports: PortSettings = field(default_factory=PortSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 

@@ -16,7 +16,7 @@ from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
-from pinggy.wire.messages import Lost, Usage
+from pinggy.wire.messages import Close, Lost, Usage
 
 T = TypeVar("T")
 
@@ -96,6 +96,25 @@ class Holder:
 
     tunnel: str
     identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A tunnel that was live until now, at *edge*, with the names that it had: records that lead to *region*."""
+
+    tunnel: str
+    edge: str
+    region: str
+    forwardings: tuple[Forwarding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """*edge* shall close *tunnel* for this *reason*."""
+
+    edge: str
+    tunnel: str
+    reason: Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +225,7 @@ class TunnelBook(Protocol):
         """Why *tunnel* ended, or was released before it came; None where nothing is known."""
         ...
 
-    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[str, ...]:
+    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[Ended, ...]:
         """Move them to the history; the answer is those that were live."""
         ...
 
@@ -261,7 +280,29 @@ class TunnelBook(Protocol):
         ...
 
 
-class Transaction(Edges, Accounts, TunnelBook, Protocol):
+class OrderBook(Protocol):
+    """Orders that wait for their edges, as one transaction sees them. The numbers of an edge have no gaps."""
+
+    async def order(self, orders: Sequence[NewOrder]) -> frozenset[str]:
+        """
+        Write *orders*, numbered in this order for each edge; the answer is the edges. The last act of a transaction:
+        whoever has orders for the same edges waits for its end, so that a higher number is never seen before a lower.
+        """
+        ...
+
+    async def begin_orders(self, edge: str) -> int:
+        """Drop all orders for *edge*; the highest number that it was ever given. The last act of a transaction."""
+        ...
+
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+        """
+        Drop those up to *after*; the next *most* of the others, by number. None where *edge* runs as another instance.
+        An *after* that was never given is that of a ledger before this one: then nothing is dropped or left out.
+        """
+        ...
+
+
+class Transaction(Edges, Accounts, TunnelBook, OrderBook, Protocol):
     """What one piece of work sees and changes: all of it or nothing."""
 
 

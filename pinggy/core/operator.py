@@ -13,13 +13,15 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
+from typing import TypeVar
 
 from twisted.conch.ssh import keys
 from twisted.internet.defer import Deferred
 
 from pinggy.core.authority import digest_of
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import Ledger, Transaction
+from pinggy.core.ledger import Ended, Ledger, NewOrder, Transaction
+from pinggy.core.news import News
 from pinggy.settings import Secret
 from pinggy.tunnel.names import offered_label, parse_label
 from pinggy.tunnel.refusals import ClosedByOperator, Conflict, Fault, MalformedMessage, NotFound, PortsUsedUp, echo
@@ -27,6 +29,7 @@ from pinggy.tunnel.token import new_token
 from pinggy.wire import operator
 from pinggy.wire.messages import Done
 
+T = TypeVar("T")
 _ACCOUNT = re.compile(r"[a-z0-9._@-]{1,64}", re.ASCII)
 _EDGE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _LONGEST_COMMENT = 200
@@ -41,9 +44,10 @@ class Operator:
     the message alone is wrong, and its Deferred fails where the ledger has the reason.
     """
 
-    def __init__(self, ledger: Ledger, settings: CoreSettings) -> None:
+    def __init__(self, ledger: Ledger, settings: CoreSettings, news: News) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._news = news
 
     # -- accounts ---------------------------------------------------------------------------------------------
 
@@ -226,7 +230,7 @@ class Operator:
                 raise Conflict(f"There is an edge {edge.name} already.")
             return operator.NewEdge(name=edge.name, region=edge.region, secret=secret)
 
-        return self._ledger.transact(work, repeatable=False)
+        return self._ledger.transact(work, repeatable=False).addCallback(self._edges_changed)
 
     def ensure_edge(self, name: str, region: str, addresses: Sequence[str], secret: Secret) -> Deferred[Done]:
         """There is an edge *name* of this *region*, these *addresses* and this *secret* (16 characters or more)."""
@@ -239,21 +243,29 @@ class Operator:
                 await ledger.change_edge(edge, digest_of(secret))
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work).addCallback(self._edges_changed)
 
     def remove_edge(self, name: str) -> Deferred[Done]:
         """Its secret is of no use any more, its tunnels are over."""
 
-        async def work(ledger: Transaction) -> Done:
+        async def work(ledger: Transaction) -> tuple[Ended, ...]:
             if "\0" in name:
                 raise NotFound(f"There is no edge {echo(name)}.")
             left = await ledger.register_edge(name, f"removed-{secrets.token_hex(8)}", ())
-            await ledger.end(left, ClosedByOperator.of())
+            ended = await ledger.end(left, ClosedByOperator.of())
             if not await ledger.remove_edge(name):
                 raise NotFound(f"There is no edge {echo(name)}.")
-            return Done()
+            return ended
 
-        return self._ledger.transact(work)
+        def committed(ended: tuple[Ended, ...]) -> Done:
+            self._news.tunnels_ended(ended)
+            return self._edges_changed(Done())
+
+        return self._ledger.transact(work).addCallback(committed)
+
+    def _edges_changed(self, answer: T) -> T:
+        self._news.edges_changed()
+        return answer
 
     # -- tunnels ----------------------------------------------------------------------------------------------
 
@@ -264,14 +276,22 @@ class Operator:
         return self._ledger.transact(work)
 
     def close_tunnel(self, tunnel: str) -> Deferred[Done]:
-        """Its edge learns it with its next renewal."""
+        """Its edge is ordered to close it."""
+        reason = ClosedByOperator.of()
 
-        async def work(ledger: Transaction) -> Done:
-            if "\0" in tunnel or not await ledger.end((tunnel,), ClosedByOperator.of()):
+        async def work(ledger: Transaction) -> tuple[Ended, ...]:
+            ended = () if "\0" in tunnel else await ledger.end((tunnel,), reason)
+            if not ended:
                 raise NotFound(f"There is no live tunnel {echo(tunnel)}.")
+            await ledger.order([NewOrder(edge=each.edge, tunnel=each.tunnel, reason=reason) for each in ended])
+            return ended
+
+        def committed(ended: tuple[Ended, ...]) -> Done:
+            self._news.orders_written({each.edge for each in ended})
+            self._news.tunnels_ended(ended)
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work).addCallback(committed)
 
 
 def read_key(line: str) -> tuple[str, str, str]:

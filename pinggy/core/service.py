@@ -17,11 +17,15 @@ from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
 from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
+from pinggy.core.grant_key import ensure_grant_key
 from pinggy.core.ledger import LedgerAway, LedgerError
 from pinggy.core.migrations import load_migrations, migrate
+from pinggy.core.news import News
 from pinggy.core.operator import Operator
+from pinggy.core.orders import OrderDesk
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
+from pinggy.core.records import Records
 from pinggy.core.sweep import Sweep
 from pinggy.settings import SettingsError
 
@@ -35,15 +39,19 @@ class CoreService(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, settings: CoreSettings, pool: Pool) -> None:
+    def __init__(self, reactor: Any, settings: CoreSettings, pool: Pool, records: Records) -> None:
         self._reactor = reactor
         self._settings = settings
         self._pool = pool
         ledger = PostgresLedger(pool)
-        authority = Authority(ledger, settings)
-        self.operator = Operator(ledger, settings)
-        self.sweep = Sweep(reactor, ledger, settings.lease)
-        self._site = CoreSite(reactor, make_tree(ledger, authority, self.operator, settings.operator_key))
+        news = News()
+        authority = Authority(ledger, settings, records, news)
+        self.operator = Operator(ledger, settings, news)
+        self.records = records
+        self.sweep = Sweep(reactor, ledger, news, settings.lease)
+        self._orders = OrderDesk(reactor, ledger, news)
+        tree = make_tree(ledger, authority, self._orders, self.operator, records, settings.operator_key)
+        self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
         self._port: IListeningPort | None = None
         self._stopping = False
@@ -122,6 +130,7 @@ class CoreService(Service):
         if self._port is not None:
             await self._listening_over(self._port)
             await self.sweep.stop()
+        self._orders.close()
         await self._site.drained()
         await self._connections.close()
         await self._pool.close()
@@ -138,7 +147,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     """
     The core on *reactor* (TCP, time and file descriptors). Nothing happens before its ``startService``.
 
-    Raises `SettingsError` where the database's URL is none.
+    Raises `SettingsError` where the database's URL is none, or the grant key's file of no use.
     """
     database = settings.database
     try:
@@ -151,4 +160,5 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
         )
     except ValueError as error:
         raise SettingsError(f"The setting core.database.url {error}") from None
-    return CoreService(reactor, settings, pool)
+    key = None if settings.grant_key is None else ensure_grant_key(settings.grant_key)
+    return CoreService(reactor, settings, pool, Records(settings.domain, key))

@@ -13,7 +13,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pinggy.core.ledger import Ledger, LedgerAway, Transaction
+from pinggy.core.ledger import Ended, Ledger, LedgerAway, Transaction
+from pinggy.core.news import News
 from pinggy.tunnel.refusals import Expired, LeaseLost
 
 # Rounds in a lease: a dead tunnel is over at most a sixth of a lease late.
@@ -27,9 +28,10 @@ class Sweep:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, ledger: Ledger, lease: float) -> None:
+    def __init__(self, clock: IReactorTime, ledger: Ledger, news: News, lease: float) -> None:
         self._clock = clock
         self._ledger = ledger
+        self._news = news
         self._lease = lease
         self._interval = lease / _ROUNDS
         self._not_before = 0.0
@@ -93,16 +95,16 @@ class Sweep:
         """One round, now."""
         asked = self._clock.seconds()
 
-        async def work(ledger: Transaction) -> None:
+        async def work(ledger: Transaction) -> tuple[Ended, ...]:
             if self._clock.seconds() - asked > self._interval:
                 raise LedgerAway("The database was away until now.")
             lost, expired = await ledger.overdue(self._lease)
-            await ledger.end(lost, LeaseLost.of())
-            await ledger.end(expired, Expired.of())
+            ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
             if lost or expired:
                 self._log.info(
                     "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
                 )
+            return ended
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work).addCallback(self._news.tunnels_ended)

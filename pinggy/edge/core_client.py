@@ -10,11 +10,13 @@ from twisted.internet.defer import Deferred
 
 from pinggy.tunnel.grant import Identity
 from pinggy.wire.messages import (
+    AskOrders,
     Authorize,
     Authorized,
     Credential,
     Done,
     Live,
+    Orders,
     Register,
     Registered,
     Release,
@@ -39,3 +41,7 @@ class CoreClient(Protocol):
     def renew(self, message: Renew) -> Deferred[Renewed]: ...
 
     def release(self, message: Release) -> Deferred[Done]: ...
+
+    def orders(self, message: AskOrders) -> Deferred[Orders]:
+        """Fires after some 20 s at the latest; cancel it where nobody waits for it any more."""
+        ...

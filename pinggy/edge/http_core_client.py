@@ -5,12 +5,12 @@ How an edge speaks to the core: over HTTP.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import treq
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web._newclient import RequestNotSent  # it has no public place
@@ -29,6 +29,7 @@ from pinggy.tunnel.grant import Identity
 from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal, from_wire
 from pinggy.wire import codec, paths
 from pinggy.wire.messages import (
+    AskOrders,
     Authorize,
     Authorized,
     Credential,
@@ -36,6 +37,7 @@ from pinggy.wire.messages import (
     Identify,
     Live,
     Lost,
+    Orders,
     Refused,
     Register,
     Registered,
@@ -47,6 +49,8 @@ from pinggy.wire.messages import (
 T = TypeVar("T")
 _CONNECT_SECONDS = 5.0
 _RENEWED_AT_ONCE = 4000
+# The core answers within 20.
+_ORDERS_SECONDS = 30.0
 # A connection that the core closed just then; said again on a new one. Every message is harmless when repeated.
 _CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
 
@@ -68,6 +72,7 @@ class HttpCoreClient(CoreClient):
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._in_hand: set[Deferred[Any]] = set()
+        self._polls: set[Deferred[Orders]] = set()
         self._headers = Headers(
             {
                 b"Authorization": [b"Bearer " + secret.reveal().encode("utf-8")],
@@ -80,10 +85,12 @@ class HttpCoreClient(CoreClient):
         self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
 
     def close(self) -> Deferred[None]:
-        """Fires when the calls in hand are answered and the connections closed."""
+        """Fires when the calls in hand are answered and the connections closed. Orders are not waited for."""
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
+        for poll in list(self._polls):
+            poll.cancel()
         # A connection comes back to the pool a little after its answer, and would stay there.
         while self._in_hand:
             await DeferredList([_fired_like(call) for call in self._in_hand])
@@ -108,6 +115,16 @@ class HttpCoreClient(CoreClient):
     def release(self, message: Release) -> Deferred[Done]:
         return self._call(self._post(paths.RELEASE, message, Done))
 
+    def orders(self, message: AskOrders) -> Deferred[Orders]:
+        asked = self._call(self._post(paths.ORDERS, message, Orders, _ORDERS_SECONDS))
+        self._polls.add(asked)
+
+        def over(result: T) -> T:
+            self._polls.discard(asked)
+            return result
+
+        return asked.addBoth(over)
+
     async def _renew(self, message: Renew) -> Renewed:
         """In as many messages as bodies are bounded to; at least one, which tells the core that this edge is there."""
         lost: list[Lost] = []
@@ -126,13 +143,14 @@ class HttpCoreClient(CoreClient):
 
         return answer.addBoth(over)
 
-    async def _post(self, path: str, message: object, answer: type[T]) -> T:
+    async def _post(self, path: str, message: object, answer: type[T], timeout: float | None = None) -> T:
         body = codec.encode(message)
+        timeout = timeout or self._timeout
         try:
             try:
-                return await self._exchange(path, body, answer)
+                return await self._exchange(path, body, answer, timeout)
             except _CUT:
-                return await self._exchange(path, body, answer)
+                return await self._exchange(path, body, answer, timeout)
         except (Refusal, CancelledError):
             raise
         except Exception as error:
@@ -140,8 +158,18 @@ class HttpCoreClient(CoreClient):
         self._log.warn("the core does not answer at {path}: {why}", path=path, why=why)
         raise CoreAway.of()
 
-    async def _exchange(self, path: str, body: bytes, answer: type[T]) -> T:
-        status, said = await Deferred.fromCoroutine(self._request(path, body)).addTimeout(self._timeout, self._reactor)
+    async def _exchange(self, path: str, body: bytes, answer: type[T], timeout: float) -> T:
+        try:
+            status, said = await Deferred.fromCoroutine(self._request(path, body)).addTimeout(
+                timeout, self._reactor, _timed_out
+            )
+        except ConnectingCancelledError:
+            raise CancelledError from None
+        except (ResponseFailed, RequestNotSent) as error:
+            # To cancel a request is told as a cut, which it is not: nobody wants it said again.
+            if any(reason.check(CancelledError) for reason in getattr(error, "reasons", ())):
+                raise CancelledError from None
+            raise
         if status == 200:
             return codec.decode(answer, said)
         raise _refusal(status, said)
@@ -161,6 +189,10 @@ def _fired_like(call: Deferred[Any]) -> Deferred[None]:
 
     call.addBoth(tell)
     return fired
+
+
+def _timed_out(result: object, seconds: float) -> NoReturn:
+    raise TimeoutError(f"no answer for {seconds:g} seconds")
 
 
 def _refusal(status: int, body: bytes) -> Refusal:

@@ -10,27 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pinggy.core.authority import Authority, digest_of
 from pinggy.core.config import CoreSettings, DatabaseSettings
 from pinggy.core.ledger import EdgeEntry
+from pinggy.core.news import News
 from pinggy.core.operator import Operator
+from pinggy.core.orders import OrderDesk
+from pinggy.core.records import Records
 from pinggy.core.sweep import Sweep
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
 from pinggy.testing.ledger import MemoryLedger
 from pinggy.tunnel.grant import Identity
-from pinggy.tunnel.refusals import CoreAway
+from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.wire import codec, operator
 from pinggy.wire.messages import (
+    AskOrders,
     Authorize,
     Authorized,
     Credential,
     Done,
     Identify,
     Live,
+    Orders,
     Register,
     Registered,
     Release,
@@ -52,17 +58,33 @@ class FakeCore:
     """
     *operator* is the operator's side, with the real methods; `account` is the short way to a token.
 
-    With *away* every call fails with `CoreAway`. Between `hold` and `let_go` no call is answered, nor done: it is
-    when it is let go.
+    With *away* every call fails with `CoreAway`, and so does a poll for orders that waits. Between `hold` and `let_go`
+    no call is answered, nor done: it is when it is let go. A poll that waited already is answered then. With *key* it
+    signs its grants.
     """
 
-    def __init__(self, clock: IReactorTime, settings: CoreSettings = SETTINGS) -> None:
+    def __init__(
+        self, clock: IReactorTime, settings: CoreSettings = SETTINGS, key: Ed25519PrivateKey | None = None
+    ) -> None:
+        news = News()
         self.ledger = MemoryLedger(clock)
-        self.authority = Authority(self.ledger, settings)
-        self.operator = Operator(self.ledger, settings)
-        self.sweep = Sweep(clock, self.ledger, settings.lease)
-        self.away = False
+        self.records = Records(settings.domain, key)
+        self.authority = Authority(self.ledger, settings, self.records, news)
+        self.operator = Operator(self.ledger, settings, news)
+        self.sweep = Sweep(clock, self.ledger, news, settings.lease)
+        self.desk = OrderDesk(clock, self.ledger, news)
+        self._away = False
         self._held: list[Callable[[], object]] | None = None
+
+    @property
+    def away(self) -> bool:
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._away = away
+        if away:
+            self.desk.hang_up(CoreAway.of())
 
     def client(self, edge: str = "local", region: str = "local") -> CoreClient:
         """The client of an edge, which is added if there is none of this name."""
@@ -94,8 +116,42 @@ class FakeCore:
             return waiting
         return self._call(ask)
 
+    def poll(self, edge: EdgeEntry, message: AskOrders) -> Deferred[Orders]:
+        """A call that takes its time: it is cancelled with who asked, and its answer may be held."""
+        asked: list[Deferred[Orders]] = []
+
+        def leave(answer: Deferred[Orders]) -> None:
+            answer.errback(CancelledError())
+            for each in asked:
+                each.cancel()
+
+        answer: Deferred[Orders] = Deferred(leave)
+
+        def tell(result: Any) -> None:
+            if self._held is not None:
+                self._held.append(lambda: tell(result))
+            elif not answer.called:
+                answer.callback(result)
+
+        def ask() -> None:
+            if not answer.called:
+                asked.append(self._call(lambda: self.desk.ask(edge, message)))
+                asked[0].addBoth(tell)
+
+        if self._held is None:
+            ask()
+        else:
+            self._held.append(ask)
+        return answer
+
     def _call(self, ask: Callable[[], Deferred[A]]) -> Deferred[A]:
-        return fail(CoreAway.of()) if self.away else ask()
+        if self.away:
+            return fail(CoreAway.of())
+        try:
+            return ask()
+        except Refusal:
+            # A malformed message is refused at once by the rules; here as by the wire it is the answer.
+            return fail()
 
 
 class _FakeClient(CoreClient):
@@ -122,15 +178,11 @@ class _FakeClient(CoreClient):
     def release(self, message: Release) -> Deferred[Done]:
         return self._said(self._core.authority.release, message)
 
-    def _said(self, answer: Callable[[EdgeEntry, M], Deferred[A]], message: M) -> Deferred[A]:
-        def ask() -> Deferred[A]:
-            try:
-                return answer(self._edge, _as_sent(message))
-            except Exception:
-                # A malformed message is refused at once by the rules; here as by the wire it is the answer.
-                return fail()
+    def orders(self, message: AskOrders) -> Deferred[Orders]:
+        return self._core.poll(self._edge, _as_sent(message))
 
-        return self._core.call(ask)
+    def _said(self, answer: Callable[[EdgeEntry, M], Deferred[A]], message: M) -> Deferred[A]:
+        return self._core.call(lambda: answer(self._edge, _as_sent(message)))
 
 
 def _as_sent(message: M) -> M:

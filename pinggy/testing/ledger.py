@@ -18,10 +18,12 @@ from pinggy.core.ledger import (
     Claim,
     Crowd,
     EdgeEntry,
+    Ended,
     Held,
     Holder,
     Ledger,
     LedgerAway,
+    NewOrder,
     NewTunnel,
     TokenEntry,
     Transaction,
@@ -30,7 +32,7 @@ from pinggy.core.ledger import (
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator
-from pinggy.wire.messages import Lost, Usage
+from pinggy.wire.messages import Close, Lost, Usage
 
 T = TypeVar("T")
 
@@ -42,6 +44,8 @@ class _Edge:
     created: float
     instance: str | None = None
     seen: float | None = None
+    given: int = 0
+    orders: list[Close] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -314,11 +318,19 @@ class _MemoryTunnelBook(_Paper):
             return self._books.ended[tunnel].reason
         return ClientLeft.of() if tunnel in self._books.early else None
 
-    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[str, ...]:
-        were_live = tuple(each for each in dict.fromkeys(tunnels) if each in self._books.tunnels)
+    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[Ended, ...]:
+        were_live = [self._books.tunnels.pop(each) for each in sorted(set(tunnels)) if each in self._books.tunnels]
         for each in were_live:
-            self._books.ended[each] = _Ended(self._books.tunnels.pop(each), reason, self._now)
-        return were_live
+            self._books.ended[each.new.id] = _Ended(each, reason, self._now)
+        return tuple(
+            Ended(
+                tunnel=each.new.id,
+                edge=each.new.edge,
+                region=self._books.edges[each.new.edge].entry.region,
+                forwardings=tuple(held.forwarding for _, held in sorted(each.held.items())),
+            )
+            for each in were_live
+        )
 
     async def forwardings(self, tunnel: str) -> tuple[Held, ...]:
         return tuple(held for _, held in sorted(self._books.tunnels[tunnel].held.items()))
@@ -419,7 +431,29 @@ class _MemoryTunnelBook(_Paper):
         return tuple(each for each in reversed(rows) if account in (None, each.account))
 
 
-class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook):
+class _MemoryOrderBook(_Paper):
+    async def order(self, orders: Sequence[NewOrder]) -> frozenset[str]:
+        for each in orders:
+            edge = self._books.edges[each.edge]
+            edge.given += 1
+            close = Close(number=edge.given, tunnel=each.tunnel, code=each.reason.code, text=each.reason.text)
+            edge.orders.append(close)
+        return frozenset(each.edge for each in orders)
+
+    async def begin_orders(self, edge: str) -> int:
+        self._books.edges[edge].orders.clear()
+        return self._books.edges[edge].given
+
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+        book = self._books.edges.get(edge)
+        if book is None or book.instance != instance:
+            return None
+        if after <= book.given:
+            book.orders = [each for each in book.orders if each.number > after]
+        return tuple(book.orders[:most])
+
+
+class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryOrderBook):
     """One transaction; nothing else goes on meanwhile."""
 
 

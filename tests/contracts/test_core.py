@@ -4,13 +4,18 @@ What an edge may rely on, from the core in memory and from the real one alike.
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from twisted.internet.defer import CancelledError, DeferredList
 
+from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity, Limits
@@ -18,16 +23,19 @@ from pinggy.tunnel.request import Kind
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator as office
 from pinggy.wire.messages import (
+    AskOrders,
     Authorize,
     Authorized,
     ByKey,
     ByToken,
+    Close,
     Credential,
     Done,
     Granted,
     Live,
     Lost,
     Nobody,
+    Orders,
     Refused,
     Register,
     Registered,
@@ -36,6 +44,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
+from pinggy.wire.proof import Claim, verify
 from tests.support import postgres as real
 from tests.support.cores import Core, InMemory, OverHttp, token_of
 from tests.support.postgres import Databases
@@ -48,15 +57,16 @@ _ids = itertools.count(1)
 
 
 @pytest_twisted.async_yield_fixture(params=["in memory", "over HTTP"])
-async def start(request: pytest.FixtureRequest, postgres: Databases) -> AsyncIterator[Start]:
-    """Start a core, with settings other than the usual ones where they are given."""
+async def start(request: pytest.FixtureRequest, postgres: Databases, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a core, with settings other than the usual ones where they are given; *grant_key*: with one."""
     started: list[OverHttp] = []
 
-    async def in_memory(**changes: Any) -> Core:
-        return InMemory(**changes)
+    async def in_memory(*, grant_key: bool = False, **changes: Any) -> Core:
+        return InMemory(Ed25519PrivateKey.generate() if grant_key else None, **changes)
 
-    async def over_http(**changes: Any) -> Core:
-        started.append(await OverHttp.start(postgres.emptied(), **changes))
+    async def over_http(*, grant_key: bool = False, **changes: Any) -> Core:
+        key = tmp_path / "grant.key" if grant_key else None
+        started.append(await OverHttp.start(postgres.emptied(), grant_key=key, **changes))
         return started[-1]
 
     yield in_memory if request.param == "in memory" else over_http
@@ -696,6 +706,163 @@ async def test_the_operator_closes_a_tunnel_and_its_edge_learns_it(start: Start)
         await edge.live(Live(tunnel=tunnel, numbers=(1,)))
 
 
+# -- orders -----------------------------------------------------------------------------------------------------
+
+
+def after(number: int, instance: str = "i") -> AskOrders:
+    return AskOrders(instance=instance, after=number)
+
+
+async def registered(core: Core, name: str = "e1", region: str = "local") -> CoreClient:
+    edge = await core.edge(name, region)
+    assert (await edge.register(Register(instance="i"))).orders == 0
+    return edge
+
+
+@asynchronous
+async def test_the_operators_close_is_an_order_for_the_edge_that_waits(start: Start) -> None:
+    core = await start()
+    edge, other = await registered(core), await registered(core, "e2")
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    waiting, elsewhere = edge.orders(after(0)), other.orders(after(0))
+    await core.operator.close_tunnel(tunnel)
+    reason = refusals.ClosedByOperator.of()
+    close = Close(number=1, tunnel=tunnel, code=reason.code, text=reason.text)
+    assert await waiting == Orders(orders=(close,))
+    assert not elsewhere.called
+    elsewhere.cancel()
+    with pytest.raises(CancelledError):
+        await elsewhere
+
+
+@asynchronous
+async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(start: Start) -> None:
+    core = await start()
+    edge, far = await registered(core, "e1", "eu"), await registered(core, "e2", "ap")
+    token = await token_of(core, "ann")
+    old, new, same = tunnel_id(), tunnel_id(), tunnel_id()
+    await edge.authorize(ask(http(1, "blog"), by=token, tunnel=old))
+    await far.authorize(ask(http(1, "blog"), by=token, tunnel=new, force=True, address="192.0.2.9"))
+    reason = refusals.TakenOver.of("192.0.2.9")
+    close = Close(number=1, tunnel=old, code=reason.code, text=reason.text)
+    assert await edge.orders(after(0)) == Orders(orders=(close,))
+    # By a session at the same edge: that knows by the answer, and chooses the moment.
+    assert (await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))).superseded == (new,)
+    waiting = far.orders(after(0))
+    await core.operator.close_tunnel(same)
+    assert [each.tunnel for each in (await waiting).orders] == [same]
+
+
+@asynchronous
+async def test_what_an_edge_says_itself_is_no_order(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    released, closed = tunnel_id(), tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=released))
+    await edge.authorize(ask(http(1), tunnel=closed))
+    await edge.release(Release(tunnel=released, code="client-left"))
+    await core.operator.close_tunnel(closed)
+    assert [each.tunnel for each in (await edge.orders(after(0))).orders] == [closed]
+
+
+async def close_tunnels(core: Core, edge: CoreClient, count: int) -> list[str]:
+    tunnels = [tunnel_id() for _ in range(count)]
+    for tunnel in tunnels:
+        await edge.authorize(ask(http(1), tunnel=tunnel))
+        await core.operator.close_tunnel(tunnel)
+    return tunnels
+
+
+@asynchronous
+async def test_orders_stay_until_the_edge_asks_for_those_after_them(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    tunnels = await close_tunnels(core, edge, 3)
+    first = (await edge.orders(after(0))).orders
+    assert [(each.number, each.tunnel) for each in first] == list(enumerate(tunnels, 1))
+    assert (await edge.orders(after(0))).orders == first
+    assert (await edge.orders(after(2))).orders == first[2:]
+    # Those that were asked past are gone.
+    assert (await edge.orders(after(0))).orders == first[2:]
+    waiting = edge.orders(after(3))
+    (last,) = await close_tunnels(core, edge, 1)
+    assert [(each.number, each.tunnel) for each in (await waiting).orders] == [(4, last)]
+
+
+@asynchronous
+async def test_an_edge_that_knows_orders_of_a_lost_ledger_misses_none_of_this_one(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    (tunnel,) = await close_tunnels(core, edge, 1)
+    assert [each.tunnel for each in (await edge.orders(after(70))).orders] == [tunnel]
+
+
+@asynchronous
+async def test_a_newer_poll_of_the_same_edge_answers_the_older_one(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    (tunnel,) = await close_tunnels(core, edge, 1)
+    await edge.orders(after(0))
+    polls = [edge.orders(after(1)) for _ in range(5)]
+    # All but one have been answered when the fifth waits; in which order they came is the network's.
+    answers = DeferredList([each.addErrback(lambda failure: failure.trap(CancelledError)) for each in polls])
+    await DeferredList(polls, fireOnOneCallback=True)
+    (tunnel,) = await close_tunnels(core, edge, 1)
+    said = [result for succeeded, result in await answers]
+    assert [each.tunnel for result in said for each in result.orders] == [tunnel]
+
+
+@asynchronous
+async def test_a_new_instance_gets_no_old_orders_and_an_old_one_no_new(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    await close_tunnels(core, edge, 2)
+    waiting = edge.orders(after(2))
+    assert (await edge.register(Register(instance="second"))).orders == 2
+    (tunnel,) = await close_tunnels(core, edge, 1)
+    with pytest.raises(refusals.Conflict):
+        await waiting
+    with pytest.raises(refusals.Conflict):
+        await edge.orders(after(0))
+    assert [each.tunnel for each in (await edge.orders(after(2, "second"))).orders] == [tunnel]
+
+
+@asynchronous
+async def test_an_edge_that_never_registered_has_no_orders(start: Start) -> None:
+    edge = await (await start()).edge()
+    with pytest.raises(refusals.Conflict):
+        await edge.orders(after(0))
+
+
+# -- proofs -----------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_a_core_with_a_grant_key_proves_each_grant(start: Start) -> None:
+    core = await start(grant_key=True)
+    edge = await core.edge("e1", "eu")
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(core.records.grant_key().key))
+    message = ask(http(1, "blog"), tcp(2), by=await token_of(core, "ann"))
+    answer = await edge.authorize(message)
+    for result in answer.results:
+        assert isinstance(result, Granted)
+        name, epoch = f"{result.forwarding.name}.a.example", result.forwarding.epoch
+        assert verify(result.proof, public) == Claim(name=name, target="eu.a.example", epoch=epoch)
+    assert await edge.authorize(message) == answer
+
+
+@asynchronous
+async def test_a_core_without_one_proves_nothing(start: Start) -> None:
+    core = await start()
+    edge = await core.edge()
+    (result,) = (await edge.authorize(ask(http(1)))).results
+    assert isinstance(result, Granted)
+    assert result.proof == ""
+    with pytest.raises(refusals.NotFound):
+        core.records.grant_key()
+
+
 # -- limits -----------------------------------------------------------------------------------------------------
 
 
@@ -791,6 +958,9 @@ async def test_nonsense_in_other_messages_is_refused(start: Start) -> None:
     edge = await (await start()).edge()
     for call in (
         lambda: edge.register(Register(instance="\0")),
+        lambda: edge.orders(AskOrders(instance="\0", after=0)),
+        lambda: edge.orders(AskOrders(instance="i", after=-1)),
+        lambda: edge.orders(AskOrders(instance="i", after=2**63)),
         lambda: edge.register(Register(instance="i", host_keys=("nonsense",))),
         lambda: edge.live(Live(tunnel="x", numbers=())),
         lambda: edge.live(Live(tunnel=tunnel_id(), numbers=(2**70,))),

@@ -23,6 +23,7 @@ def test_the_file_loads_as_it_is() -> None:
 def test_what_is_commented_out_in_the_file_are_the_defaults(tmp_path: Path) -> None:
     text = re.sub(r"^# (\w+ = .*)$", r"\1", FILE.read_text(), flags=re.MULTILINE)
     path = tmp_path / "core.toml"
+    text = re.sub(r"^(grant_key|servers) = .*$", "", text, flags=re.MULTILINE)
     path.write_text(text.replace('kept_names = ["status", "api"]', "kept_names = []"))
     assert load(CoreFile, path) == load(CoreFile, FILE)
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
 from pinggy.core.operator import Operator
+from pinggy.core.records import Records
 from pinggy.core.service import CoreService, make_core
 from pinggy.core.sweep import Sweep
 from pinggy.edge.core_client import CoreClient
@@ -31,6 +33,9 @@ class Core(Protocol):
 
     @property
     def sweep(self) -> Sweep: ...
+
+    @property
+    def records(self) -> Records: ...
 
     async def edge(self, name: str = "local", region: str = "local") -> CoreClient: ...
 
@@ -53,11 +58,12 @@ def settings_for(url: Secret, **changes: Any) -> CoreSettings:
 
 
 class InMemory:
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, key: Ed25519PrivateKey | None = None, **changes: Any) -> None:
         self._clock = Clock()
-        self._core = FakeCore(self._clock, settings_for(Secret("postgresql://nowhere"), **changes))
+        self._core = FakeCore(self._clock, settings_for(Secret("postgresql://nowhere"), **changes), key)
         self.operator = self._core.operator
         self.sweep = self._core.sweep
+        self.records = self._core.records
 
     async def edge(self, name: str = "local", region: str = "local") -> CoreClient:
         return self._core.client(name, region)
@@ -71,6 +77,7 @@ class OverHttp:
         self.service = service
         self.operator = service.operator
         self.sweep = service.sweep
+        self.records = service.records
         self._url = url
         self._clients: list[HttpCoreClient] = []
 

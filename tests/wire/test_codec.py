@@ -45,7 +45,21 @@ _usages = st.builds(messages.Usage, tunnel=_texts, received=_numbers, sent=_numb
 MESSAGES = st.one_of(
     st.builds(messages.Identify, credential=_credentials),
     st.builds(messages.Register, instance=_texts, host_keys=st.lists(_texts).map(tuple)),
-    st.builds(messages.Registered, edge=_texts, region=_texts, domain=_texts, lease=st.floats(allow_nan=False)),
+    st.builds(
+        messages.Registered,
+        edge=_texts,
+        region=_texts,
+        domain=_texts,
+        lease=st.floats(allow_nan=False),
+        orders=_numbers,
+    ),
+    st.builds(messages.AskOrders, instance=_texts, after=_numbers),
+    st.builds(
+        messages.Orders,
+        orders=st.lists(
+            st.builds(messages.Close, number=_numbers, tunnel=_texts, code=_texts, text=_texts), max_size=3
+        ).map(tuple),
+    ),
     st.builds(
         messages.Authorize,
         tunnel=_texts,
@@ -59,7 +73,7 @@ MESSAGES = st.one_of(
         messages.Authorized,
         identity=st.builds(Identity, account=st.none() | _texts, label=_texts),
         limits=st.builds(Limits, forwardings=_numbers, channels=_numbers),
-        results=st.lists(st.builds(messages.Granted, forwarding=_forwardings) | _refusals).map(tuple),
+        results=st.lists(st.builds(messages.Granted, forwarding=_forwardings, proof=_texts) | _refusals).map(tuple),
         expires_in=st.none() | st.floats(allow_nan=False),
         superseded=st.lists(_texts).map(tuple),
     ),

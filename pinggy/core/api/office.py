@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
@@ -83,6 +83,19 @@ class Collection(JsonResource):
         self._key.check(request)
         assert self._addition is not None
         return await self._addition.add(read(self._addition.cls, request))
+
+
+class Look(JsonResource):
+    """One thing to be read."""
+
+    def __init__(self, key: OperatorKey, show: Callable[[], Any]) -> None:
+        super().__init__({b"GET": self._get})
+        self._key = key
+        self._show = show
+
+    async def _get(self, request: Request) -> Any:
+        self._key.check(request)
+        return await maybeDeferred(self._show)
 
 
 class _Thing(JsonResource):

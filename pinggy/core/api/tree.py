@@ -4,18 +4,22 @@ Which Resource lives at which path.
 
 from __future__ import annotations
 
-from pinggy.core.api.edges import EdgeMessage
+from pinggy.core.api.edges import EdgeMessage, OrdersMessage
 from pinggy.core.api.health import Healthz, Readyz
-from pinggy.core.api.office import Addition, Collection, OperatorKey
+from pinggy.core.api.office import Addition, Collection, Look, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
 from pinggy.core.authority import Authority
 from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
+from pinggy.core.orders import OrderDesk
+from pinggy.core.records import Records
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
 
 
-def make_tree(ledger: Ledger, authority: Authority, office: Operator, operator_key: Secret) -> JsonResource:
+def make_tree(
+    ledger: Ledger, authority: Authority, orders: OrderDesk, office: Operator, records: Records, operator_key: Secret
+) -> JsonResource:
     key = OperatorKey(operator_key)
     root = Nowhere()
     for path, resource in {
@@ -29,6 +33,7 @@ def make_tree(ledger: Ledger, authority: Authority, office: Operator, operator_k
         paths.LIVE: EdgeMessage(authority, messages.Live, authority.live),
         paths.RENEW: EdgeMessage(authority, messages.Renew, authority.renew),
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
+        paths.ORDERS: OrdersMessage(authority, orders),
         paths.ACCOUNTS: Collection(
             key,
             show=lambda query: office.accounts(),
@@ -69,6 +74,7 @@ def make_tree(ledger: Ledger, authority: Authority, office: Operator, operator_k
             show=lambda query: office.tunnels(query.account, query.history),
             remove=office.close_tunnel,
         ),
+        paths.GRANT_KEY: Look(key, records.grant_key),
     }.items():
         _plant(root, path, resource)
     return root

@@ -14,6 +14,7 @@ from pinggy.core.pool import Cursor, Pool
 from pinggy.core.postgres.accounts import AccountStatements
 from pinggy.core.postgres.claims import ClaimStatements
 from pinggy.core.postgres.edges import EdgeStatements
+from pinggy.core.postgres.orders import OrderStatements
 from pinggy.core.postgres.tunnels import TunnelStatements
 
 T = TypeVar("T")
@@ -35,5 +36,5 @@ class PostgresLedger(Ledger):
         return self._pool.transact(work)
 
 
-class PostgresTransaction(EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements):
+class PostgresTransaction(EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements, OrderStatements):
     """One transaction over one cursor."""

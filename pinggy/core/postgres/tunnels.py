@@ -4,13 +4,16 @@ Tunnels: their leases, their ends and their history.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
+from typing import Any
 
-from pinggy.core.ledger import Crowd, NewTunnel, TunnelEntry
+from pinggy.core.ledger import Crowd, Ended, NewTunnel, TunnelEntry
 from pinggy.core.postgres.statements import Statements, iso, iso_or_none
-from pinggy.tunnel.grant import Identity
+from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal, from_wire
+from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
 from pinggy.wire.messages import Lost, Usage
 
@@ -83,7 +86,7 @@ class TunnelStatements(Statements):
         early = await self._row("SELECT 1 FROM early_releases WHERE tunnel = %s", tunnel)
         return ClientLeft.of() if early else None
 
-    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[str, ...]:
+    async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[Ended, ...]:
         if not tunnels:
             return ()
         # Locked by a statement of its own: the next one then sees the forwardings that were added while it waited.
@@ -95,18 +98,23 @@ class TunnelStatements(Statements):
                 INSERT INTO ended_forwardings (tunnel, number, kind, name, port, epoch, started)
                 SELECT tunnel, number, kind, name, port, epoch, started
                 FROM forwardings WHERE tunnel IN (SELECT id FROM gone)
+                RETURNING tunnel, number, kind, name, port, epoch
+            ),
+            history AS (
+                INSERT INTO ended_tunnels
+                    (id, edge, account, label, address, subnet, started, code, text, received, sent, visitors)
+                SELECT id, edge, account, label, address, subnet, started, %s, %s, received, sent, visitors FROM gone
             )
-            INSERT INTO ended_tunnels
-                (id, edge, account, label, address, subnet, started, code, text, received, sent, visitors)
-            SELECT id, edge, account, label, address, subnet, started, %s, %s, received, sent, visitors FROM gone
-            RETURNING id
+            SELECT gone.id, gone.edge, edges.region, number, kind, parts.name, port, epoch
+            FROM gone JOIN edges ON edges.name = gone.edge LEFT JOIN parts ON parts.tunnel = gone.id
+            ORDER BY gone.id, number
             """,
             list(tunnels),
             list(tunnels),
             reason.code,
             reason.text,
         )
-        return tuple(tunnel for (tunnel,) in rows)
+        return _ended(rows)
 
     async def set_live(self, tunnel: str, numbers: Collection[int]) -> None:
         await self._run(
@@ -195,6 +203,19 @@ class TunnelStatements(Statements):
     async def tunnels(self, account: str | None, history: bool) -> tuple[operator.TunnelRow, ...]:
         rows = await self._rows(_HISTORY if history else _LIVE, account, account, _HISTORY_SHOWN)
         return tuple(_tunnel_row(*row) for row in rows)
+
+
+def _ended(rows: Iterable[tuple[Any, ...]]) -> tuple[Ended, ...]:
+    """Of rows of tunnel, edge, region and one forwarding each (without a number: of none)."""
+    tunnels = []
+    for whose, group in groupby(rows, key=lambda row: row[:3]):
+        parts = [row[3:] for row in group if row[3] is not None]
+        forwardings = tuple(
+            Forwarding(number=number, kind=Kind(kind), name=name, epoch=epoch, port=port)
+            for number, kind, name, port, epoch in parts
+        )
+        tunnels.append(Ended(tunnel=whose[0], edge=whose[1], region=whose[2], forwardings=forwardings))
+    return tuple(tunnels)
 
 
 _SHOWN = """

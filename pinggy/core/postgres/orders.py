@@ -1,0 +1,65 @@
+"""
+Orders that wait for their edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pinggy.core.ledger import NewOrder
+from pinggy.core.postgres.statements import Statements
+from pinggy.wire.messages import Close
+
+
+class OrderStatements(Statements):
+    async def order(self, orders: Sequence[NewOrder]) -> frozenset[str]:
+        edges = frozenset(each.edge for each in orders)
+        # The row of order_streams is held until the commit: numbers become visible in their order. Edges in one order
+        # everywhere, so that no two transactions wait for each other.
+        for edge in sorted(edges):
+            mine = [each for each in orders if each.edge == edge]
+            await self._run(
+                """
+                INSERT INTO order_streams (edge, last) VALUES (%s, %s)
+                    ON CONFLICT (edge) DO UPDATE SET last = order_streams.last + excluded.last;
+                INSERT INTO orders (edge, number, tunnel, code, text)
+                SELECT edge, last - %s + ordinal, tunnel, code, text
+                FROM order_streams,
+                    unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS new (tunnel, code, text, ordinal)
+                WHERE edge = %s
+                """,
+                edge,
+                len(mine),
+                len(mine),
+                [each.tunnel for each in mine],
+                [each.reason.code for each in mine],
+                [each.reason.text for each in mine],
+                edge,
+            )
+        return edges
+
+    async def begin_orders(self, edge: str) -> int:
+        last = await self._value("SELECT last FROM order_streams WHERE edge = %s FOR UPDATE", edge)
+        if last is not None:
+            await self._run("DELETE FROM orders WHERE edge = %s", edge)
+        return last or 0
+
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+        known = await self._row(
+            "SELECT instance, coalesce(last, 0) FROM edges LEFT JOIN order_streams ON edge = name WHERE name = %s", edge
+        )
+        if known is None or known[0] != instance:
+            return None
+        if after > known[1]:
+            after = 0
+        rows = await self._rows(
+            """
+            DELETE FROM orders WHERE edge = %s AND number <= %s;
+            SELECT number, tunnel, code, text FROM orders WHERE edge = %s ORDER BY number LIMIT %s
+            """,
+            edge,
+            after,
+            edge,
+            most,
+        )
+        return tuple(Close(number=number, tunnel=tunnel, code=code, text=text) for number, tunnel, code, text in rows)

@@ -1,0 +1,53 @@
+"""
+Grants as records of the zone, each with the core's proof.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from pinggy.dns.zone import HostRecord, NameRecord
+from pinggy.tunnel.refusals import NotFound
+from pinggy.wire.operator import GrantKey
+from pinggy.wire.proof import Claim, sign
+
+
+class Records:
+    """Those of the zone *domain*; with *key* None their proofs are empty."""
+
+    def __init__(self, domain: str, key: Ed25519PrivateKey | None) -> None:
+        self.domain = domain
+        self._key = key
+
+    def name(self, label: str, region: str, epoch: int) -> NameRecord:
+        """A tunnel's *label* leads to *region*."""
+        name, target = self.absolute(label), self.absolute(region)
+        return NameRecord(
+            name=name, target=target, epoch=epoch, proof=self._sign(Claim(name=name, target=target, epoch=epoch))
+        )
+
+    def nothing(self, label: str, epoch: int) -> NameRecord:
+        """At *label* nothing may stand that is older than *epoch*: a record to be withdrawn, without a target."""
+        name = self.absolute(label)
+        return NameRecord(name=name, target="", epoch=epoch, proof=self._sign(Claim(name=name, epoch=epoch)))
+
+    def host(self, region: str, addresses: Sequence[str], epoch: int) -> HostRecord:
+        """The edges of *region* have these *addresses*; without any, its record goes."""
+        name = self.absolute(region)
+        claim = Claim(name=name, addresses=tuple(addresses), epoch=epoch)
+        return HostRecord(name=name, addresses=tuple(addresses), epoch=epoch, proof=self._sign(claim))
+
+    def absolute(self, label: str) -> str:
+        return f"{label}.{self.domain}"
+
+    def grant_key(self) -> GrantKey:
+        """The public half. Raises `NotFound` where nothing is signed."""
+        if self._key is None:
+            raise NotFound("This core signs no grants: it has no setting grant_key.")
+        return GrantKey(key=base64.b64encode(self._key.public_key().public_bytes_raw()).decode("ascii"))
+
+    def _sign(self, claim: Claim) -> str:
+        return "" if self._key is None else sign(claim, self._key)

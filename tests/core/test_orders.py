@@ -1,0 +1,303 @@
+"""
+The streams of orders: how long a poll waits, and that cuts lose nothing and repeat nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import Clock
+from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
+
+from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, NewOrder, Transaction
+from pinggy.core.news import News
+from pinggy.core.orders import WAIT, OrderDesk
+from pinggy.edge.http_core_client import HttpCoreClient
+from pinggy.settings import Secret
+from pinggy.testing.core import FakeCore, now
+from pinggy.testing.ledger import MemoryLedger
+from pinggy.tunnel.refusals import ClosedByOperator, CoreAway
+from pinggy.tunnel.request import Kind
+from pinggy.wire import operator
+from pinggy.wire.messages import AskOrders, Authorize, Close, Nobody, Orders, Register, Release, Renew, Want
+from tests.support.cores import OverHttp
+
+T = TypeVar("T")
+asynchronous = pytest_twisted.ensureDeferred
+NOTHING = Orders()
+EDGE = EdgeEntry(name="e1", region="eu", digest=b"")
+_ids = itertools.count(1)
+
+
+class SlowLedger(Ledger):
+    """What is done in it is answered when it is let go."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._ledger = ledger
+        self._held: list[Callable[[], object]] | None = None
+
+    def hold(self) -> None:
+        self._held = []
+
+    def let_go(self) -> None:
+        held, self._held = self._held or [], None
+        for answer in held:
+            answer()
+
+    def transact(
+        self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
+    ) -> Deferred[T]:
+        answer = self._ledger.transact(work, repeatable=repeatable)
+        if self._held is None:
+            return answer
+        later: Deferred[T] = Deferred()
+        self._held.append(lambda: answer.chainDeferred(later))
+        return later
+
+    def check(self) -> Deferred[None]:
+        return self._ledger.check()
+
+
+class Desk:
+    """One, over a ledger in memory with one edge."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.news = News()
+        self.ledger = SlowLedger(MemoryLedger(self.clock))
+        self.desk = OrderDesk(self.clock, self.ledger, self.news)
+        now(self.ledger.transact(self._add))
+
+    async def _add(self, ledger: Transaction) -> None:
+        await ledger.add_edge(operator.AddEdge(name="e1", region="eu", addresses=("192.0.2.1",)), b"")
+        await ledger.register_edge("e1", "i", ())
+
+    def ask(self, after: int = 0) -> Deferred[Orders]:
+        return self.desk.ask(EDGE, AskOrders(instance="i", after=after))
+
+    def write(self, tell: bool = True) -> None:
+        async def work(ledger: Transaction) -> None:
+            await ledger.order([NewOrder(edge="e1", tunnel="t", reason=ClosedByOperator.of())])
+
+        now(self.ledger.transact(work))
+        if tell:
+            self.news.orders_written(["e1"])
+
+
+def numbers(answer: Deferred[Orders]) -> list[int]:
+    return [each.number for each in now(answer).orders]
+
+
+def test_a_poll_is_answered_with_nothing_after_a_while() -> None:
+    desk = Desk()
+    answer = desk.ask()
+    desk.clock.advance(WAIT - 0.1)
+    assert not answer.called
+    desk.clock.advance(0.1)
+    assert now(answer) == NOTHING
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_what_is_there_is_answered_at_once() -> None:
+    desk = Desk()
+    desk.write()
+    assert numbers(desk.ask()) == [1]
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_what_is_written_while_the_ledger_is_read_is_not_slept_through() -> None:
+    desk = Desk()
+    desk.ledger.hold()
+    answer = desk.ask()
+    held, desk.ledger._held = desk.ledger._held, None
+    desk.write()
+    for each in held or ():
+        each()
+    assert numbers(answer) == [1]
+
+
+def test_to_be_woken_for_nothing_does_not_make_it_longer() -> None:
+    desk = Desk()
+    answer = desk.ask()
+    desk.clock.advance(WAIT - 1)
+    desk.news.orders_written(["e1", "another"])
+    desk.clock.advance(1)
+    assert now(answer) == NOTHING
+
+
+def test_a_newer_poll_gets_what_the_older_one_had_in_hand() -> None:
+    desk = Desk()
+    desk.write()
+    desk.ledger.hold()
+    older = desk.ask()
+    newer = desk.ask()
+    desk.ledger.let_go()
+    assert now(older) == NOTHING
+    assert numbers(newer) == [1]
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_who_hangs_up_is_not_waited_for() -> None:
+    desk = Desk()
+    for read_first in (False, True):
+        if read_first:
+            desk.ledger.hold()
+        answer = desk.ask()
+        answer.cancel()
+        desk.ledger.let_go()
+        with pytest.raises(CancelledError):
+            now(answer)
+        assert desk.clock.getDelayedCalls() == []
+    desk.write()
+    assert numbers(desk.ask()) == [1]
+
+
+def test_a_core_that_stops_lets_nobody_wait() -> None:
+    desk = Desk()
+    waiting = desk.ask()
+    desk.desk.close()
+    for answer in (waiting, desk.ask()):
+        with pytest.raises(LedgerAway):
+            now(answer)
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_a_core_that_dies_before_it_tells_has_not_lost_the_order() -> None:
+    desk = Desk()
+    waiting = desk.ask()
+    desk.write(tell=False)
+    desk.clock.advance(WAIT)
+    assert now(waiting) == NOTHING
+    assert numbers(desk.ask()) == [1]
+
+
+# -- the fake, as tests of edges hold it ------------------------------------------------------------------------
+
+
+def test_polls_of_the_fake_are_held_let_go_and_away() -> None:
+    clock = Clock()
+    core = FakeCore(clock)
+    edge = core.client()
+    now(edge.register(Register(instance="i")))
+    waiting = edge.orders(AskOrders(instance="i", after=0))
+    core.hold()
+    tunnel = "1" * 32
+    core.let_go()
+    now(edge.authorize(Authorize(tunnel=tunnel, credential=Nobody(), address="192.0.2.1", wants=(_HTTP,))))
+    core.hold()
+    now(core.operator.close_tunnel(tunnel))
+    asked = edge.orders(AskOrders(instance="i", after=1))
+    assert not waiting.called
+    core.let_go()
+    assert [each.tunnel for each in now(waiting).orders] == [tunnel]
+    assert not asked.called
+    core.away = True
+    with pytest.raises(CoreAway):
+        now(asked)
+    with pytest.raises(CoreAway):
+        now(edge.orders(AskOrders(instance="i", after=1)))
+    core.away = False
+    last = edge.orders(AskOrders(instance="i", after=1))
+    last.cancel()
+    with pytest.raises(CancelledError):
+        now(last)
+    assert clock.getDelayedCalls() == []
+
+
+# -- over connections that are cut ------------------------------------------------------------------------------
+
+
+@pytest_twisted.async_yield_fixture
+async def core(database: Secret) -> AsyncIterator[OverHttp]:
+    core = await OverHttp.start(database)
+    yield core
+    await core.stop()
+
+
+_HTTP = Want(number=1, kind=Kind.HTTP)
+
+
+class CuttingClient(ProxyClient):
+    """Passes some bytes of an answer on, then cuts."""
+
+    def dataReceived(self, data: bytes) -> None:
+        bytes_left = random.choice((0, 1, len(data) // 2, len(data) - 1, len(data), len(data)))
+        super().dataReceived(data[:bytes_left])
+        if bytes_left < len(data):
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+
+class CuttingClientFactory(ProxyClientFactory):
+    protocol = CuttingClient
+    noisy = False
+
+
+class CuttingServer(ProxyServer):
+    clientProtocolFactory = CuttingClientFactory
+
+
+class Cutting(ProxyFactory):
+    protocol = CuttingServer
+    noisy = False
+
+
+@asynchronous
+async def test_over_a_line_that_is_cut_each_order_comes_once_and_in_its_place(core: OverHttp) -> None:
+    direct = await core.edge("local")
+    await direct.register(Register(instance="i"))
+    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Cutting("127.0.0.1", core.service.port))
+    secret = Secret("the secret of the edge local")
+    edge = HttpCoreClient(reactor, f"http://127.0.0.1:{port.getHost().port}", secret)
+    tunnels: list[str] = []
+    given: list[Close] = []
+
+    async def listen() -> None:
+        while len(given) < 40:
+            try:
+                given.extend((await edge.orders(AskOrders(instance="i", after=len(given)))).orders)
+            except CoreAway:
+                continue
+
+    listening = Deferred.fromCoroutine(listen())
+    for number in range(40):
+        tunnel = f"{next(_ids):032x}"
+        message = Authorize(tunnel=tunnel, credential=Nobody(), address=f"192.0.2.{number}", wants=(_HTTP,))
+        await direct.authorize(message)
+        await core.operator.close_tunnel(tunnel)
+        tunnels.append(tunnel)
+    await listening
+    assert [(each.number, each.tunnel) for each in given] == list(enumerate(tunnels, 1))
+    await edge.close()
+    await port.stopListening()
+
+
+@asynchronous
+async def test_a_stop_of_the_core_does_not_wait_for_polls(core: OverHttp) -> None:
+    edge = await core.edge()
+    await edge.register(Register(instance="i"))
+    waiting = edge.orders(AskOrders(instance="i", after=0))
+    # Answered after it on a connection of its own: by then the poll is in hand.
+    await edge.renew(Renew(instance="i", tunnels=()))
+    await core.service.stopService()
+    with pytest.raises(CoreAway):
+        await waiting
+
+
+@asynchronous
+async def test_an_edge_that_stops_does_not_wait_for_its_poll(core: OverHttp) -> None:
+    edge = await core.edge()
+    await edge.register(Register(instance="i"))
+    waiting = edge.orders(AskOrders(instance="i", after=0))
+    await edge.release(Release(tunnel="1" * 32, code="client-left"))
+    await edge.close()
+    with pytest.raises(CancelledError):
+        await waiting
