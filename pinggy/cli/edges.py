@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+from pathlib import Path
 
 from pinggy.cli.arguments import Call, Tree
-from pinggy.cli.edge_file import edge_file
+from pinggy.cli.edge_file import EXAMPLES, edge_file, servers_of_core
 from pinggy.cli.failure import CommandFailed
 from pinggy.cli.places import Place, parse_place
 from pinggy.cli.tables import short_time
@@ -22,7 +23,8 @@ def grow(tree: Tree) -> None:
         "add",
         add,
         "admit an edge and print its settings file, whose secret is said only once",
-        "eu1 --region eu --address 192.0.2.1 2001:db8::1 --core-url https://ns1.a.example.com:7443 > edge.toml",
+        """eu1 --region eu --address 192.0.2.1 2001:db8::1 --core-url https://ns1.a.example.com:7443 \\
+      --core-settings /etc/pinggy/core.toml > edge.toml""",
         "eu1 --region eu --address 192.0.2.1 --secret-only",
     )
     verb.add_argument("name", metavar="NAME")
@@ -37,6 +39,9 @@ def grow(tree: Tree) -> None:
         help="where visitors reach it",
     )
     verb.add_argument("--core-url", metavar="URL", type=_core_url, help="where the edge reaches the core; else as here")
+    verb.add_argument(
+        "--core-settings", metavar="FILE", help="the core's settings: the servers of the zone are taken from there"
+    )
     verb.add_argument("--secret-only", action="store_true", help="print nothing but its secret")
     noun.verb("list", show, "list all edges", "", "--json")
     verb = noun.verb("remove", remove, "admit an edge no longer: its secret is refused, its tunnels end", "eu1")
@@ -46,6 +51,8 @@ def grow(tree: Tree) -> None:
 def add(call: Call) -> None:
     options = call.options
     wanted = AddEdge(name=options.name, region=options.region, addresses=tuple(options.address))
+    # Before anything is done: what fails after it would lose the secret.
+    named = None if options.core_settings is None else servers_of_core(Path(options.core_settings))
     core = call.core
     answer = core.add(paths.EDGES, wanted, NewEdge)
     edge = answer.message
@@ -57,10 +64,9 @@ def add(call: Call) -> None:
         )
         return
     place = options.core_url or core.place
-    call.terminal.show_text(
-        answer.body, edge_file(edge.name, edge.region, wanted.addresses, place.url, edge.secret).splitlines()
-    )
-    call.terminal.explain(*_next_steps(edge, place))
+    settings = edge_file(edge.name, edge.region, wanted.addresses, place.url, edge.secret, named or EXAMPLES)
+    call.terminal.show_text(answer.body, settings.splitlines())
+    call.terminal.explain(*_next_steps(edge, place, has_servers=named is not None))
 
 
 def remove(call: Call) -> None:
@@ -88,20 +94,18 @@ def show(call: Call) -> None:
     )
 
 
-def _next_steps(edge: NewEdge, core: Place) -> list[str]:
+def _next_steps(edge: NewEdge, core: Place, *, has_servers: bool) -> list[str]:
     steps = [
         f"These are the settings of edge {edge.name} in region {edge.region}, with its secret, said only now. "
         "On its machine:",
-        "- keep them as /etc/pinggy/edge.toml (chown root:pinggy, chmod 640);",
-        "- put in the servers of your zone: url, key and dns of each;",
-        "- copy the service's SSH host keys and its wildcard certificate from another edge to the paths named in it;",
-        "- systemctl enable --now pinggy-edge",
+        "- keep them as /etc/pinggy/edge.toml (chown root:pinggy-edge, chmod 640);",
+        "- copy the service's SSH host keys and its wildcard certificate to the paths that it names;",
     ]
     if core.is_loopback:
-        steps.insert(
-            3, f"- the core's URL {core.url} is of this machine: if the edge is on another, say where it reaches it;"
-        )
-    return steps
+        steps.append(f"- its core.url {core.url} is of this machine: on another, say where that reaches the core;")
+    if not has_servers:
+        steps.append("- its zone.servers are examples: put in yours (--core-settings takes them from core.toml);")
+    return [*steps, "- systemctl enable --now pinggy-edge"]
 
 
 def _core_url(text: str) -> Place:

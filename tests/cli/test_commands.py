@@ -216,7 +216,51 @@ def test_a_new_edges_file_says_where_the_core_is_for_this_command(
 ) -> None:
     outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1")
     assert tomllib.loads(outcome.out)["core"]["url"] == core.url
-    assert f"the core's URL {core.url} is of this machine" in outcome.err
+    assert f"core.url {core.url} is of this machine" in outcome.err
+    assert "its zone.servers are examples" in outcome.err
+
+
+def test_a_new_edges_file_has_the_servers_of_the_core(
+    pinggy: Pinggy, new_edge: operator.NewEdge, tmp_path: Path
+) -> None:
+    core_file = tmp_path / "core.toml"
+    core_file.write_text(
+        "[core]\nlease = 1\n[core.zone]\nttl = 5\n"
+        '[[core.zone.servers]]\nurl = "https://ns1.b.example:8443"\ndns = "192.0.2.1:53"\nkey = "reads-the-zone"\n'
+        'ca = "/etc/pinggy/gates.pem"\n'
+        '[[core.zone.servers]]\nurl = "http://127.0.0.1:8081"\ndns = "[::1]:53"\nkey = "of-powerdns"\ngate = false\n'
+    )
+    words = ("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "--core-settings", str(core_file))
+    outcome = pinggy(*words)
+    assert "examples" not in outcome.err
+    edge_file = tmp_path / "edge.toml"
+    edge_file.write_text(outcome.out)
+    gate, powerdns = load(EdgeSettings, edge_file).zone.servers
+    assert (gate.url, gate.dns, gate.gate) == ("https://ns1.b.example:8443", "192.0.2.1:53", True)
+    assert (gate.key, gate.ca) == (None, Path("/etc/pinggy/gates.pem"))
+    assert (powerdns.gate, powerdns.key) == (False, Secret("of-powerdns"))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "cannot be read: No such file"),
+        ("no toml", "does not hold the core's settings"),
+        ("core = 5", "does not hold the core's settings"),
+        ("[core]", "name no servers of the zone"),
+        ("[[core.zone.servers]]", "core.zone.servers[0].url is missing"),
+    ],
+)
+def test_settings_of_a_core_that_are_of_no_use(
+    pinggy: Pinggy, core: FakeCore, tmp_path: Path, text: str | None, why: str
+) -> None:
+    file = tmp_path / "core.toml"
+    if text is not None:
+        file.write_text(text)
+    outcome = pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "--core-settings", str(file))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert why in outcome.err
+    assert not core.asked, "no edge was added"
 
 
 def test_nothing_of_a_strange_core_leaves_its_string(pinggy: Pinggy, core: FakeCore) -> None:
