@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test check bench-stalled help clean
+.PHONY: run test check bench-stalled bench-zone help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -23,6 +23,9 @@ check: $(VENV)/.check  ## style, types, and that imports point down only
 
 bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the middle of a download
 	$(BIN)/python -m benchmarks.stalled_visitor
+
+bench-zone: $(VENV)/.test  ## changes of the zone a second through one zone gate, 20,000 names in it
+	$(BIN)/python -m benchmarks.zone_changes
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

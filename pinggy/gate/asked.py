@@ -15,9 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from pinggy.dns.hostnames import parse_name
 from pinggy.dns.powerdns.changes import ADDRESSES, ALIAS, Change, Refused, of_type
-from pinggy.dns.powerdns.records import HIGHEST_EPOCH, owner_name, plain_name
+from pinggy.dns.powerdns.records import HIGHEST_EPOCH, owner_name, plain_host
 from pinggy.wire.proof import BadProof, Claim, verify
 
 MOST_RRSETS = 2000
@@ -118,8 +117,8 @@ def _placement(claim: Claim, contents: dict[str, list[str]], ttl: int, types: Se
     """What is written is what was signed; what was asked for must be just that."""
     try:
         if claim.target:
-            signed = {"CNAME": [plain_name(parse_name(claim.target))]}
-            asked = {rdtype: [plain_name(parse_name(each)) for each in said] for rdtype, said in contents.items()}
+            signed = {"CNAME": [plain_host(claim.target)]}
+            asked = {rdtype: [plain_host(each) for each in said] for rdtype, said in contents.items()}
             change = Change(name=claim.name, epoch=claim.epoch, target=signed["CNAME"][0], types=ALIAS, ttl=ttl)
         else:
             addresses = tuple(str(ip_address(each)) for each in claim.addresses)

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from pinggy.core.config import CoreFile
+from pinggy.gate.config import GateFile
 from pinggy.settings import Secret, load
 from pinggy.together.config import Settings
 
 ETC = Path(__file__).parents[2] / "etc"
-CLASSES: dict[str, type[Any]] = {"pinggy.toml": Settings, "core.toml": CoreFile}
+CLASSES: dict[str, type[Any]] = {"pinggy.toml": Settings, "core.toml": CoreFile, "zone.toml": GateFile}
 
 
 def uncommented(text: str) -> str:

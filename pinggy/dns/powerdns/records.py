@@ -4,6 +4,7 @@ Records to changes: what a zone may hold is checked before any server is asked.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from dns.name import Name
@@ -18,7 +19,7 @@ HIGHEST_EPOCH = 2**63 - 1
 
 def alias_of(record: NameRecord, domain: str, ttl: int) -> Change:
     """The CNAME that *record* asks for. Raises ValueError, a sentence."""
-    target = plain_name(parse_name(record.target))
+    target = plain_host(record.target)
     owner = owner_name(record.name, domain)
     _check_apart(owner, target)
     return Change(name=owner, epoch=_epoch(record.epoch), target=target, ttl=ttl, proof=record.proof)
@@ -28,7 +29,7 @@ def withdrawal_of(record: NameRecord, domain: str, ttl: int) -> Change:
     """That *record* is taken away. Raises ValueError, a sentence."""
     owner = owner_name(record.name, domain)
     if record.target:
-        _check_apart(owner, plain_name(parse_name(record.target)))
+        _check_apart(owner, plain_host(record.target))
     return Change(
         name=owner,
         epoch=_epoch(record.epoch),
@@ -58,11 +59,22 @@ def owner_name(text: str, domain: str) -> str:
     of the zone's own underscores. Raises ValueError, a sentence.
     """
     owner = parse_name(text)
-    if len(owner.labels) < 2 or owner.parent() != parse_name(domain):
+    if len(owner.labels) < 2 or owner.parent() != _origin(domain):
         raise ValueError(f"{owner} is not one label below {domain}.")
     if owner.labels[0].startswith((b"*", b"_")):
         raise ValueError(f"{owner} belongs to the zone itself.")
     return plain_name(owner)
+
+
+@lru_cache(maxsize=1024)
+def plain_host(text: str) -> str:
+    """The name *text* in lower case without the final dot. Raises ValueError, a sentence. Tunnels lead to few hosts."""
+    return plain_name(parse_name(text))
+
+
+@lru_cache(maxsize=16)
+def _origin(domain: str) -> Name:
+    return parse_name(domain)
 
 
 def plain_name(name: Name) -> str:
