@@ -5,7 +5,8 @@ The map (imports point down only; ``make check`` holds it)::
 
     together  cli  testing       core and edge in one process; the operator's command; verified fakes
     core | edge | gate           the daemons; they never import each other
-    dns  daemon  certificates    the names that we own; what daemons do alike: under twistd, and with TLS
+    dns  daemon                  the names that we own; what daemons do alike under twistd
+    certificates  trust          what we show in TLS; whom we believe
     wire | http                  pure: what edge and core say; what visitors say
     tunnel                       pure: what a tunnel is
     settings                     TOML to frozen values

@@ -126,7 +126,7 @@ def test_a_registered_key_signs_in_until_it_is_revoked(service: Service, tmp_pat
     key = tmp_path / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a laptop", "-f", key], check=True)
     service.pinggy("account", "add", "key-owner")
-    service.pinggy("name", "reserve", "key-owner", "by-key")
+    service.pinggy("name", "reserve", "key-owner", "signed-in")
     options = ("-i", str(key), "-o", "IdentitiesOnly=yes")
     assert "A key that your ssh offered is not registered here" in rejected(service, "key", *options)
     fingerprint = service.pinggy("key", "add", "key-owner", f"{key}.pub").stdout.strip()
@@ -135,7 +135,7 @@ def test_a_registered_key_signs_in_until_it_is_revoked(service: Service, tmp_pat
     (row,) = ask(service, "key", "list", "--account", "key-owner")["keys"]
     assert (row["fingerprint"], row["type"], row["comment"]) == (fingerprint, "ssh-ed25519", "a laptop")
     with ssh(service, f"-R0:{LOOPBACK}:9", f"-oIdentityFile={key}", "-oIdentitiesOnly=yes", user="key") as client:
-        assert client.name() == "by-key"
+        assert client.name() == "signed-in"
     service.pinggy("key", "revoke", fingerprint)
     assert "A key that your ssh offered is not registered here" in rejected(service, "key", *options)
     assert "is a private key, which never leaves its owner" in turned_away(service, "key", "add", "key-owner", str(key))

@@ -15,12 +15,10 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
 from twisted.web._newclient import RequestNotSent  # it has no public place
 from twisted.web.client import (
     Agent,
-    BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
     ResponseFailed,
     ResponseNeverReceived,
@@ -32,7 +30,8 @@ from pinggy.dns.powerdns.body import TooLong, read_body
 from pinggy.dns.powerdns.changes import Change, Refused, rrsets
 from pinggy.dns.powerdns.listing import Nonsense, Standing, parse_listing
 from pinggy.dns.powerdns.writer import BatchRefused, ServerAway
-from pinggy.settings import Secret, SettingsError
+from pinggy.settings import Secret
+from pinggy.trust import trust
 from pinggy.tunnel.refusals import echo
 
 T = TypeVar("T")
@@ -82,7 +81,7 @@ class PowerDnsApi:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 2
         self._pool._factory = _QuietFactory
-        agent = Agent(reactor, contextFactory=_policy(ca), connectTimeout=timeout, pool=self._pool)
+        agent = Agent(reactor, contextFactory=trust(ca), connectTimeout=timeout, pool=self._pool)
         self._http = HTTPClient(agent)
 
     def patch(self, changes: Sequence[Change]) -> Deferred[Mapping[str, Refused]]:
@@ -193,18 +192,6 @@ def _tell(over: Deferred[None]) -> Callable[[T], T]:
         return result
 
     return tell
-
-
-def _policy(ca: Path | None) -> BrowserLikePolicyForHTTPS:
-    if ca is None:
-        return BrowserLikePolicyForHTTPS()
-    try:
-        authority = Certificate.loadPEM(ca.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"The setting ca = {ca} cannot be read: {error.strerror}.") from error
-    except SSL.Error as error:
-        raise SettingsError(f"The setting ca = {ca} is no certificate in PEM.") from error
-    return BrowserLikePolicyForHTTPS(trustRoot=trustRootFromCertificates([authority]))
 
 
 def _refused(body: bytes) -> Mapping[str, Refused]:
