@@ -5,6 +5,7 @@ How an edge speaks to the core: over HTTP.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import treq
@@ -25,6 +26,7 @@ from twisted.web.http_headers import Headers
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
+from pinggy.trust import trust
 from pinggy.tunnel.grant import Identity
 from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal, from_wire
 from pinggy.wire import codec, paths
@@ -61,13 +63,16 @@ class _QuietFactory(_HTTP11ClientFactory):
 
 class HttpCoreClient(CoreClient):
     """
-    *url* is the core's, as ``http://127.0.0.1:7070``; *secret* this edge's; a call is given up after *timeout*
-    seconds. Connections are kept open between calls: `close` them at the end.
+    *url* is the core's, as ``http://127.0.0.1:7070``; *secret* this edge's; *ca* (PEM) who signed the core's
+    certificate, where the system does not know it. A call is given up after *timeout* seconds. Connections are kept
+    open between calls: `close` them at the end.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, url: str, secret: Secret, *, timeout: float = 15.0) -> None:
+    def __init__(
+        self, reactor: Any, url: str, secret: Secret, *, ca: Path | None = None, timeout: float = 15.0
+    ) -> None:
         self._reactor = reactor
         self._url = url.rstrip("/")
         self._timeout = timeout
@@ -82,7 +87,9 @@ class HttpCoreClient(CoreClient):
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 8
         self._pool._factory = _QuietFactory
-        self._http = HTTPClient(Agent(reactor, connectTimeout=_CONNECT_SECONDS, pool=self._pool))
+        self._http = HTTPClient(
+            Agent(reactor, contextFactory=trust(ca), connectTimeout=_CONNECT_SECONDS, pool=self._pool)
+        )
 
     def close(self) -> Deferred[None]:
         """Fires when the calls in hand are answered and the connections closed. Orders are not waited for."""

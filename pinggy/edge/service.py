@@ -22,6 +22,7 @@ from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.opening import Parts
+from pinggy.edge.orders import OrderStream
 from pinggy.edge.renewal import Renewal
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
@@ -37,6 +38,9 @@ from pinggy.wire.messages import Register, Registered
 
 log = Logger()
 
+# The zone of the domain that the core names when the edge registers, and who asks its servers.
+ZoneOf = Callable[[str], tuple[Zone, Probe]]
+
 TRY_AGAIN = 1.0  # seconds between two tries to register
 GOODBYE = 3.0  # seconds for clients to read why the edge stops
 
@@ -50,13 +54,12 @@ class EdgeService(Service):
 
     name = "edge"
 
-    def __init__(self, reactor: Any, settings: EdgeSettings, core: CoreClient, zone: Zone, probe: Probe) -> None:
+    def __init__(self, reactor: Any, settings: EdgeSettings, core: CoreClient, zone_of: ZoneOf) -> None:
         self.tunnels = Tunnels()
         self._reactor = reactor
         self._settings = settings
         self._core = core
-        self._zone = zone
-        self._probe = probe
+        self._zone_of = zone_of
         self._instance = secrets.token_hex(16)
         self._host_keys = load_host_keys(settings.host_keys)
         try:
@@ -66,6 +69,7 @@ class EdgeService(Service):
         self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
         self._ssh: SshFactory | None = None
         self._renewal: Renewal | None = None
+        self._orders: OrderStream | None = None
         self._listening: list[IListeningPort] = []
         self._ready: Deferred[None] | None = None
 
@@ -89,8 +93,16 @@ class EdgeService(Service):
             instance=self._instance,
             lease=registered.lease,
         )
+        self._orders = OrderStream(
+            core=self._core,
+            tunnels=self.tunnels,
+            clock=self._reactor,
+            instance=self._instance,
+            after=registered.orders,
+        )
         self._listen(self._make_public(self._ssh, face))
         self._renewal.start()
+        self._orders.start()
         log.info("edge {edge} in region {region} is ready", edge=registered.edge, region=registered.region)
 
     async def _register(self) -> Registered:
@@ -106,10 +118,11 @@ class EdgeService(Service):
             await deferLater(self._reactor, TRY_AGAIN)
 
     def _make_ssh(self, registered: Registered, face: PublicFace) -> SshFactory:
+        zone, probe = self._zone_of(registered.domain)
         parts = Parts(
             core=self._core,
-            zone=self._zone,
-            probe=self._probe,
+            zone=zone,
+            probe=probe,
             ports=TcpPorts(
                 reactor=self._reactor,
                 interface=self._settings.listen.tcp,
@@ -183,6 +196,8 @@ class EdgeService(Service):
             self._ready.cancel()
         if self._renewal is not None:
             self._renewal.stop()
+        if self._orders is not None:
+            self._orders.stop()
         listening, self._listening = self._listening, []
         await gatherResults([maybeDeferred(each.stopListening) for each in listening])
         await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
@@ -190,6 +205,6 @@ class EdgeService(Service):
             await self._ssh.hang_up(GOODBYE)
 
 
-def make_edge(reactor: Any, settings: EdgeSettings, core: CoreClient, zone: Zone, probe: Probe) -> EdgeService:
+def make_edge(reactor: Any, settings: EdgeSettings, core: CoreClient, zone_of: ZoneOf) -> EdgeService:
     """Raises `SettingsError` where a file that *settings* names is of no use."""
-    return EdgeService(reactor, settings, core, zone, probe)
+    return EdgeService(reactor, settings, core, zone_of)

@@ -6,6 +6,7 @@ Started in the order in which they need each other, stopped in the reverse one.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import time
 from collections.abc import Callable
@@ -102,7 +103,7 @@ class Together(Service):
         core.startService()
         self._parts.push_async_callback(_stopping(core))
         await core.ready()
-        core_url = f"http://{_in_url(settings.listen.host)}:{settings.listen.core_port}"
+        core_url = core.url
         state.write("core.url", core_url + "\n")
         await core.operator.ensure_edge("local", settings.dns.region, [settings.dns.address], edge_secret)
         token = await self._first_token(core.operator)
@@ -113,7 +114,7 @@ class Together(Service):
         self._parts.push_async_callback(client.close)
         probe = DnsProbe(self._reactor, [(settings.listen.host, settings.listen.dns_port)])
         edge_settings, ca = self._edge_settings(CoreLink(url=core_url, secret=edge_secret))
-        edge = make_edge(self._reactor, edge_settings, client, zone, probe)
+        edge = make_edge(self._reactor, edge_settings, client, lambda _: (zone, probe))
         edge.startService()
         self._parts.push_async_callback(_stopping(edge))
         await edge.ready()
@@ -132,7 +133,7 @@ class Together(Service):
             domain=settings.domain,
             operator_key=operator_key,
             database=DatabaseSettings(url=database),
-            listen=ListenSettings(host=settings.listen.host, port=settings.listen.core_port),
+            listen=ListenSettings(host=_loopback(settings.listen.host), port=settings.listen.core_port),
             lease=settings.lease,
             anonymous_minutes=settings.anonymous_minutes,
             kept_names=settings.kept_names,
@@ -263,6 +264,14 @@ def _as_ours(text: str) -> str:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _loopback(host: str) -> str:
+    """*host* where it is this machine's own; the core has no TLS here, and is nobody else's business."""
+    address = ipaddress.ip_address(host)
+    if address.is_loopback:
+        return host
+    return "::1" if address.version == 6 else "127.0.0.1"
 
 
 def _stopping(service: Service) -> Callable[[], Any]:

@@ -80,8 +80,7 @@ async def edge(reactor: Any, given: dict[str, Any]) -> str:
             face=Face(http_port=given["http"], https_port=given["https"]),
         ),
         client,
-        zone,
-        DnsProbe(reactor, [(HOST, given["dns"])]),
+        lambda _: (zone, DnsProbe(reactor, [(HOST, given["dns"])])),
     )
     _run(reactor, service)
     await service.ready()

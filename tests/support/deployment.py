@@ -1,0 +1,250 @@
+"""
+A whole service of several daemons, each a real process as an operator starts it: PostgreSQL, one core, PowerDNS servers
+behind gates that speak TLS, and an edge in each region at a loopback address of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
+from pinggy.edge.ssh.hostkeys import ensure_host_keys, known_hosts_lines, load_host_keys
+from tests.support.powerdns import KEY, PowerDns
+from tests.support.service import PATIENCE, Lines, free_port
+
+DOMAIN = "a.example"
+BIN = Path(sys.executable).parent
+READ_KEY = "what the core lists the zone with"
+OPERATOR_KEY = "the operator's key of this deployment"
+
+
+class Daemon:
+    """One ``twistd`` process; *ready* is what its log says when it serves."""
+
+    def __init__(self, name: str, folder: Path, words: list[str], ready: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._folder = folder
+        self._words = words
+        self._ready = ready
+        self.process: subprocess.Popen[str] | None = None
+        self.lines: Lines | None = None
+
+    def start(self) -> None:
+        """Returns when it serves."""
+        self.process = subprocess.Popen(
+            [str(BIN / "twistd"), "--nodaemon", "--pidfile=", *self._words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self._folder,
+        )
+        self.lines = Lines(self.process)
+        self.lines.until(self._ready)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def until(self, part: str) -> str:
+        """The next line of its log that contains *part*."""
+        assert self.lines is not None
+        return self.lines.until(part)
+
+    def failures(self) -> list[str]:
+        assert self.lines is not None
+        return [line for line in self.lines.seen if "Traceback" in line or "Unhandled" in line]
+
+
+class Deployment:
+    """*regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds."""
+
+    def __init__(self, folder: Path, regions: tuple[str, ...] = ("us", "eu", "ap"), lease: float = 6.0) -> None:
+        self.folder = folder
+        self.core_port = free_port()
+        self.public_port = free_port()
+        self.servers = [PowerDns(DOMAIN), PowerDns(DOMAIN)]
+        self.gate_ports = [free_port(), free_port()]
+        self.gates: list[Daemon] = []
+        self.edges: dict[str, Daemon] = {}
+        self.addresses = {region: f"127.0.0.{number}" for number, region in enumerate(regions, start=2)}
+        self.tls: LocalCertificate = ensure_local_certificate(folder / "tls", DOMAIN, datetime.now(UTC))
+        self.host_keys = ensure_host_keys(folder / "ssh")
+        self.known_hosts = folder / "known_hosts"
+        self.known_hosts.write_text(
+            "".join(
+                known_hosts_lines(load_host_keys(self.host_keys), address, self.public_port)
+                for address in self.addresses.values()
+            )
+        )
+        self._lease = lease
+        self._key_file = folder / "operator.key"
+        self._key_file.write_text(OPERATOR_KEY)
+        self._key_file.chmod(0o600)
+        self._parts = ExitStack()
+        self.core: Daemon | None = None
+        self.database = ""
+
+    # -- from installation to running -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._start_postgres()
+        for server in self.servers:
+            server.start()
+            self._parts.callback(server.stop)
+        self._init_zone()
+        self._start_core()
+        self._start_gates()
+        for region in self.addresses:
+            self.edges[region] = self._make_edge(region)
+            self.edges[region].start()
+
+    def stop(self) -> None:
+        for daemon in [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]:
+            if daemon.runs:
+                daemon.stop()
+        self._parts.close()
+
+    def _start_postgres(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.run_postgres", str(self.folder / "postgres")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        self._parts.callback(process.wait)
+        self._parts.callback(process.terminate)
+        self.database = Lines(process).until("postgres")
+
+    def _init_zone(self) -> None:
+        key_file = self.folder / "powerdns.key"
+        key_file.write_text(KEY.reveal())
+        servers = [word for server in self.servers for word in ("--server", server.server.url)]
+        self.pinggy("zone", "init", DOMAIN, *servers, "--key-file", str(key_file), "--ns", f"ns1.{DOMAIN}=127.0.0.1")
+
+    def _start_core(self) -> None:
+        zone = "".join(
+            f'[[core.zone.servers]]\nurl = "https://127.0.0.1:{port}"\ndns = "127.0.0.1:{server.dns_port}"\n'
+            f'key = "{READ_KEY}"\nca = "{self.tls.ca}"\n'
+            for server, port in zip(self.servers, self.gate_ports, strict=True)
+        )
+        config = self.folder / "core.toml"
+        config.write_text(
+            f'[core]\ndomain = "{DOMAIN}"\noperator_key = "{OPERATOR_KEY}"\nlease = {self._lease}\n'
+            f'grant_key = "{self.folder / "grant.pem"}"\n'
+            f'[core.database]\nurl = "{self.database}"\n'
+            f"[core.listen]\nport = {self.core_port}\n"
+            "[core.limits]\nanonymous_tunnels_per_address = 10000\nnew_tunnels_per_minute_per_address = 100000\n"
+            f"tunnels_per_account = 10000\n{zone}"
+        )
+        self.core = Daemon("core", self.folder, ["pinggy-core", "--config", str(config)], "the core listens")
+        self.core.start()
+
+    def _start_gates(self) -> None:
+        grant_key = self.pinggy("zone", "key").stdout.strip().splitlines()[-1].split('"')[-2:][0]
+        for number, (server, port) in enumerate(zip(self.servers, self.gate_ports, strict=True), start=1):
+            config = self.folder / f"zone{number}.toml"
+            config.write_text(
+                f'[zone]\ndomain = "{DOMAIN}"\nstate = "{self.folder / f"gate{number}"}"\n'
+                f'grant_key = "{grant_key}"\nread_key = "{READ_KEY}"\n'
+                f"[zone.listen]\nport = {port}\n"
+                f'[zone.certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
+                f'[zone.powerdns]\nurl = "{server.server.url}"\nkey = "{KEY.reveal()}"\n'
+            )
+            gate = Daemon(f"gate{number}", self.folder, ["pinggy-zone", "--config", str(config)], "the gate listens")
+            gate.start()
+            self.gates.append(gate)
+
+    def _make_edge(self, region: str) -> Daemon:
+        address = self.addresses[region]
+        added = self.pinggy("edge", "add", region, "--region", region, "--address", address, "--secret-only")
+        config = self.folder / f"edge-{region}.toml"
+        keys = ", ".join(f'"{each}"' for each in self.host_keys)
+        zone = "".join(
+            f'[[zone.servers]]\nurl = "https://127.0.0.1:{port}"\ndns = "127.0.0.1:{server.dns_port}"\n'
+            f'ca = "{self.tls.ca}"\n'
+            for server, port in zip(self.servers, self.gate_ports, strict=True)
+        )
+        config.write_text(
+            f"host_keys = [{keys}]\n"
+            f'[core]\nurl = "http://127.0.0.1:{self.core_port}"\nsecret = "{added.stdout.strip()}"\n'
+            f'[certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
+            f'[listen]\npublic = ["{address}:{self.public_port}"]\ntcp = "{address}"\n'
+            f"[face]\nhttp_port = {self.public_port}\nhttps_port = {self.public_port}\n{zone}"
+        )
+        return Daemon(f"edge-{region}", self.folder, ["pinggy-edge", "--config", str(config)], "is ready")
+
+    # -- what tests do with it ----------------------------------------------------------------------------------------
+
+    def pinggy(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The operator's command."""
+        environment = {
+            **os.environ,
+            "PINGGY_CORE": f"http://127.0.0.1:{self.core_port}",
+            "PINGGY_KEY_FILE": str(self._key_file),
+        }
+        done = subprocess.run(
+            [str(BIN / "pinggy"), *words],
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def new_token(self, account: str, *names: str) -> str:
+        """A token of the new *account*, which has reserved *names*."""
+        self.pinggy("account", "add", account)
+        for name in names:
+            self.pinggy("name", "reserve", account, name)
+        return self.pinggy("token", "add", account).stdout.strip()
+
+    def ssh(self, region: str, user: str, local_port: int, *words: str) -> subprocess.Popen[str]:
+        """A real ssh to the edge of *region*, with its default forwarding to *local_port*."""
+        return subprocess.Popen(
+            [
+                *("ssh", "-p", str(self.public_port), "-o", f"UserKnownHostsFile={self.known_hosts}"),
+                *("-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"-R0:127.0.0.1:{local_port}"),
+                *(f"{user}@{self.addresses[region]}", *words),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def dig(self, name: str, kind: str = "CNAME") -> list[str]:
+        """What each authoritative server says of *name*, one short answer a server, empty for none."""
+        assert shutil.which("dig") is not None
+        return [
+            subprocess.run(
+                ["dig", "+short", "+norecurse", "@127.0.0.1", "-p", str(server.dns_port), f"{name}.{DOMAIN}", kind],
+                text=True,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=True,
+            ).stdout.strip()
+            for server in self.servers
+        ]

@@ -1,0 +1,31 @@
+"""
+A PostgreSQL of its own as a process: ``python -m tests.support.run_postgres FOLDER`` prints its URL, SIGTERM stops it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from pinggy.core.managed_postgres import ManagedPostgres
+
+
+async def run(folder: Path) -> None:
+    postgres = ManagedPostgres(reactor, folder)
+    url = await postgres.start()
+    reactor.addSystemEventTrigger("before", "shutdown", postgres.stop)
+    print(url.reveal(), flush=True)
+
+
+def failed(failure: Failure) -> None:
+    print(failure.getErrorMessage(), file=sys.stderr, flush=True)
+    reactor.stop()
+
+
+if __name__ == "__main__":
+    Deferred.fromCoroutine(run(Path(sys.argv[1]))).addErrback(failed)
+    reactor.run()
