@@ -4,6 +4,7 @@ The settings of the core, as ``etc/core.toml`` explains them.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +34,28 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
-    """Where edges and the operator reach the core. Port 0 is any free one."""
+    """
+    Where edges and the operator reach the core. Port 0 is any free one. *certificate* and *key* are the files (PEM) of
+    its TLS, read again when they change; without TLS it is for this machine alone.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7070
+    certificate: Path | None = None
+    key: Path | None = None
 
     def __post_init__(self) -> None:
+        try:
+            loopback = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            raise ValueError("host is not an IP address.") from None
+        if (self.certificate is None) is not (self.key is None):
+            raise ValueError("certificate and key go together: one of them is missing.")
+        if self.certificate is None and not loopback:
+            raise ValueError(
+                "certificate is missing: without TLS the core can be listened at on loopback only, and"
+                f" host = {self.host} is not."
+            )
         if not 0 <= self.port <= 65535:
             raise ValueError("port is not a port: 1 to 65535.")
 

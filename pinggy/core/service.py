@@ -8,7 +8,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,6 +16,7 @@ from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
 from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
+from pinggy.core.door import Door
 from pinggy.core.grant_key import ensure_grant_key
 from pinggy.core.ledger import LedgerAway, LedgerError
 from pinggy.core.migrations import load_migrations, migrate
@@ -41,8 +41,8 @@ class CoreService(Service):
 
     def __init__(self, reactor: Any, settings: CoreSettings, pool: Pool, records: Records) -> None:
         self._reactor = reactor
-        self._settings = settings
         self._pool = pool
+        self._door = Door(reactor, settings.listen)
         ledger = PostgresLedger(pool)
         news = News()
         authority = Authority(ledger, settings, records, news)
@@ -70,8 +70,7 @@ class CoreService(Service):
     @property
     def url(self) -> str:
         """Where an edge on this machine reaches it, without a final slash; after `ready`."""
-        host = self._settings.listen.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return self._door.url(self.port)
 
     def ready(self) -> Deferred[None]:
         """
@@ -106,14 +105,7 @@ class CoreService(Service):
             self._log.info("the database was brought up to date: {applied} migrations", applied=applied)
         if self._stopping:
             raise SettingsError("The core was stopped before it was ready.")
-        listen = self._settings.listen
-        try:
-            self._port = self._reactor.listenTCP(listen.port, self._connections, interface=listen.host)
-        except CannotListenError as error:
-            why = getattr(error.socketError, "strerror", None) or error.socketError
-            raise SettingsError(
-                f"The setting core.listen.port = {listen.port} is of no use, on {listen.host}: {why}."
-            ) from error
+        self._port = self._door.open(self._connections)
         self.sweep.start()
         self._log.info("the core listens on {url}", url=self.url)
 
@@ -147,7 +139,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     """
     The core on *reactor* (TCP, time and file descriptors). Nothing happens before its ``startService``.
 
-    Raises `SettingsError` where the database's URL is none, or the grant key's file of no use.
+    Raises `SettingsError` where the database's URL is none, or a file of the settings of no use.
     """
     database = settings.database
     try:

@@ -219,7 +219,7 @@ class Together(Service):
         for name in ("https_port", "http_port", "dns_port", "core_port"):
             port = getattr(listen, name)
             try:
-                _bind(listen.host, port, socket.SOCK_STREAM)
+                _bind(_loopback(listen.host) if name == "core_port" else listen.host, port, socket.SOCK_STREAM)
                 if name == "dns_port":
                     _bind(listen.host, port, socket.SOCK_DGRAM)
             except OSError as error:

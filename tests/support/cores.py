@@ -4,6 +4,7 @@ Cores for the contract suite: the one in memory, and the real one behind HTTP ov
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -79,6 +80,7 @@ class OverHttp:
         self.sweep = service.sweep
         self.records = service.records
         self._url = url
+        self.ca: Path | None = None
         self._clients: list[HttpCoreClient] = []
 
     @classmethod
@@ -99,7 +101,7 @@ class OverHttp:
         return self.client(secret)
 
     def client(self, secret: Secret) -> HttpCoreClient:
-        client = HttpCoreClient(reactor, self.service.url, secret)
+        client = HttpCoreClient(reactor, self.service.url, secret, ca=self.ca)
         self._clients.append(client)
         return client
 
