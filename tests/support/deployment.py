@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,8 @@ from tests.support.service import PATIENCE, Lines, free_port
 
 DOMAIN = "a.example"
 BIN = Path(sys.executable).parent
-READ_KEY = "what the core lists the zone with"
-OPERATOR_KEY = "the operator's key of this deployment"
+READ_KEY = "what-the-core-lists-the-zone-with"
+OPERATOR_KEY = "the-operators-key-of-this-deployment"
 
 
 class Daemon:
@@ -60,6 +61,14 @@ class Daemon:
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     @property
     def runs(self) -> bool:
@@ -171,7 +180,7 @@ class Deployment:
                 f'[zone.certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
                 f'[zone.powerdns]\nurl = "{server.server.url}"\nkey = "{KEY.reveal()}"\n'
             )
-            gate = Daemon(f"gate{number}", self.folder, ["pinggy-zone", "--config", str(config)], "the gate listens")
+            gate = Daemon(f"gate{number}", self.folder, ["pinggy-zone", "--config", str(config)], "listens on https")
             gate.start()
             self.gates.append(gate)
 
@@ -234,6 +243,17 @@ class Deployment:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def failures(self) -> list[str]:
+        """Tracebacks and lost errors in any daemon's log."""
+        daemons = [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]
+        return [f"{daemon.name}: {line}" for daemon in daemons for line in daemon.failures()]
+
+    def until_gone(self, name: str) -> None:
+        """Ask the servers until none has *name*: it is being withdrawn."""
+        bound = time.monotonic() + PATIENCE
+        while any(self.dig(name)):
+            assert time.monotonic() < bound, f"{name} still stands: {self.dig(name)}"
 
     def dig(self, name: str, kind: str = "CNAME") -> list[str]:
         """What each authoritative server says of *name*, one short answer a server, empty for none."""

@@ -18,11 +18,12 @@ async def run(folder: Path) -> None:
     postgres = ManagedPostgres(reactor, folder)
     url = await postgres.start()
     reactor.addSystemEventTrigger("before", "shutdown", postgres.stop)
-    print(url.reveal(), flush=True)
+    sys.stdout.write(url.reveal() + "\n")
+    sys.stdout.flush()
 
 
 def failed(failure: Failure) -> None:
-    print(failure.getErrorMessage(), file=sys.stderr, flush=True)
+    sys.stderr.write(failure.getErrorMessage() + "\n")
     reactor.stop()
 
 
