@@ -227,11 +227,12 @@ class ClientTunnel:
         if ask.bound is not None:
             ask.bound.serve(ask.live)
         log.info(
-            "tunnel {tunnel} of {owner} from {address} is live: {urls}",
+            "tunnel {tunnel} of {owner} from {address} is live: {urls} ({took})",
             tunnel=self.id,
             owner=self.identity.account or "nobody",
             address=self._client.peer.host,
             urls=" ".join(self.urls(ask.forwarding)),
+            took=ask.took,
         )
         ask.answer.callback(ask.forwarding)
         for watcher in list(self._watchers):

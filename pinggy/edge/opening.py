@@ -59,6 +59,7 @@ class Ask:
     forwarding: Forwarding | None = None
     proof: str = ""
     published: bool = False
+    took: str = ""
     bound: BoundPort | None = None
     live: LiveForwarding | None = None
 
@@ -66,6 +67,23 @@ class Ask:
     def want(self) -> Want:
         request = self.request
         return Want(number=self.number, kind=request.kind, name=request.host, port=request.port)
+
+
+class StopWatch:
+    """Where the time of setting up goes, for the log: milliseconds, step by step."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._since = clock.seconds()
+        self._steps: list[str] = []
+
+    def step(self, name: str) -> None:
+        now = self._clock.seconds()
+        self._steps.append(f"{name} {(now - self._since) * 1000:.1f}")
+        self._since = now
+
+    def __str__(self) -> str:
+        return ", ".join(self._steps) + " ms"
 
 
 class Owner(Protocol):
@@ -97,12 +115,17 @@ class Opening:
         """Returns those that are granted, published and confirmed; all others have been refused and undone."""
         granted: list[Ask] = []
         superseded: list[str] = []
+        watch = StopWatch(self.parts.clock)
         try:
             await self._authorize(batch, granted, superseded)
+            watch.step("authorize")
             if granted:
                 await self._publish(granted)
+                watch.step("publish")
                 await self._confirm(granted)
+                watch.step("probe")
                 await self._say_live(granted)
+                watch.step("live")
         except Refusal as refusal:
             # The whole batch: where the core's answer was lost, its grant was not.
             await self.undo(batch, refusal.code)
@@ -111,6 +134,8 @@ class Opening:
         finally:
             # The new owner's record stands by now; where it could not, the old owner has lost its names all the same.
             self._end_superseded(superseded)
+        for ask in granted:
+            ask.took = str(watch)
         return granted
 
     async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False) -> None:
