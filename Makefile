@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test check bench-stalled bench-zone help clean
+.PHONY: run test check bench-stalled bench-setup bench-zone help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -26,6 +26,9 @@ bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the midd
 
 bench-zone: $(VENV)/.test  ## changes of the zone a second through one zone gate, 20,000 names in it
 	$(BIN)/python -m benchmarks.zone_changes
+
+bench-setup: $(VENV)/.test  ## how long and how many: tunnels from TCP connect to URL, through all the daemons
+	$(BIN)/python -m benchmarks.setup
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -79,7 +79,14 @@ class Daemon:
         assert self.lines is not None
         return self.lines.until(part)
 
+    def drain(self) -> None:
+        """Read what it has logged by now."""
+        assert self.lines is not None
+        while not self.lines.is_empty():
+            self.lines.next()
+
     def failures(self) -> list[str]:
+        self.drain()
         assert self.lines is not None
         return [line for line in self.lines.seen if "Traceback" in line or "Unhandled" in line]
 
@@ -87,8 +94,15 @@ class Daemon:
 class Deployment:
     """*regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds."""
 
-    def __init__(self, folder: Path, regions: tuple[str, ...] = ("us", "eu", "ap"), lease: float = 6.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        regions: tuple[str, ...] = ("us", "eu", "ap"),
+        lease: float = 6.0,
+        connections_per_address: int = 256,
+    ) -> None:
         self.folder = folder
+        self._connections_per_address = connections_per_address
         self.core_port = free_port()
         self.public_port = free_port()
         self.servers = [PowerDns(DOMAIN), PowerDns(DOMAIN)]
@@ -199,6 +213,7 @@ class Deployment:
             f'[core]\nurl = "http://127.0.0.1:{self.core_port}"\nsecret = "{added.stdout.strip()}"\n'
             f'[certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
             f'[listen]\npublic = ["{address}:{self.public_port}"]\ntcp = "{address}"\n'
+            f"[visitors]\nconnections_per_address = {self._connections_per_address}\n"
             f"[face]\nhttp_port = {self.public_port}\nhttps_port = {self.public_port}\n{zone}"
         )
         return Daemon(f"edge-{region}", self.folder, ["pinggy-edge", "--config", str(config)], "is ready")

@@ -50,6 +50,9 @@ class Lines:
             self.seen.append(line)
         return line
 
+    def is_empty(self) -> bool:
+        return self._coming.empty()
+
     def until(self, part: str, seconds: float = PATIENCE) -> str:
         """The first line that contains *part*."""
         while (line := self.next(seconds)) is not None:
