@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test check bench-stalled bench-setup bench-zone help clean
+.PHONY: run test test-install check bench-stalled bench-setup bench-zone help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -14,6 +14,9 @@ run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 test: $(VENV)/.test  ## install what the tests need, then run them
 	@tests/support/install-programs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-install:  ## from a clone to a page behind the pasted lines, timed; WHEEL=1: no PostgreSQL but the wheel's
+	@tests/support/install-from-clone
 
 check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff check .
