@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import statistics
 import tempfile
@@ -103,6 +104,17 @@ def show(name: str, values: list[float]) -> None:
     print(f"{name:34} p50 {quantile(values, 0.5):8.1f} ms   p99 {quantile(values, 0.99):8.1f} ms")
 
 
+def cpu_seconds(deployment: Deployment) -> dict[str, float]:
+    """CPU time of each daemon so far, and of this client."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = {"client": time.process_time()}
+    for daemon in deployment.daemons():
+        assert daemon.process is not None
+        fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+        spent[daemon.name] = (int(fields[11]) + int(fields[12])) / ticks
+    return spent
+
+
 async def measure(deployment: Deployment, arguments: argparse.Namespace) -> None:
     bench = Bench(deployment)
     await bench.alone(5)
@@ -124,8 +136,12 @@ async def measure(deployment: Deployment, arguments: argparse.Namespace) -> None
                 steps.setdefault(name, []).append(float(milliseconds) / 1000)
     for name, values in steps.items():
         show(f"    the edge's chain: {name}", values)
+    spent = cpu_seconds(deployment)
     rates = [await bench.churn(arguments.seconds / 3, arguments.at_once) for _ in range(3)]
     print(f"{arguments.at_once} at a time: {statistics.median(rates):.0f} set up and torn down a second")
+    done = statistics.mean(rates) * arguments.seconds
+    for name, seconds in cpu_seconds(deployment).items():
+        print(f"  CPU of {name:10} {(seconds - spent[name]) / done * 1000:6.1f} ms a tunnel")
     for connection in held:
         connection.abort()
 

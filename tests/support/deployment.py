@@ -142,7 +142,7 @@ class Deployment:
             self.edges[region].start()
 
     def stop(self) -> None:
-        for daemon in [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]:
+        for daemon in self.daemons():
             if daemon.runs:
                 daemon.stop()
         self._parts.close()
@@ -261,8 +261,10 @@ class Deployment:
 
     def failures(self) -> list[str]:
         """Tracebacks and lost errors in any daemon's log."""
-        daemons = [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]
-        return [f"{daemon.name}: {line}" for daemon in daemons for line in daemon.failures()]
+        return [f"{daemon.name}: {line}" for daemon in self.daemons() for line in daemon.failures()]
+
+    def daemons(self) -> list[Daemon]:
+        return [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]
 
     def until_gone(self, name: str) -> None:
         """Ask the servers until none has *name*: it is being withdrawn."""
