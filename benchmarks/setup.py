@@ -37,6 +37,8 @@ class Bench:
             client_keys=None,
             agent_path=None,
             config=None,
+            # What OpenSSH chooses, too.
+            server_host_key_algs=["ssh-ed25519"],
             encryption_algs=["aes128-ctr"],
         )
 

@@ -13,8 +13,9 @@ import dns.message
 from dns.message import Message
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorUDP
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.udp import Port
 
 from pinggy.dns.zone import ZoneError
 
@@ -47,6 +48,13 @@ def server_name(server: Server) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class _QuietPort(Port):
+    """Twisted logs the end of every UDP port: that would be a line a question."""
+
+    def _logConnectionLostMsg(self) -> None:
+        pass
+
+
 class _Question(DatagramProtocol):
     """
     Has a port of its own: what an outsider must guess is the port and the query's id (RFC 5452). The socket is not
@@ -70,7 +78,8 @@ class _Question(DatagramProtocol):
     def ask(self) -> Deferred[Message]:
         interface = "::" if self._address.version == 6 else ""
         try:
-            self._port = IReactorUDP(self._reactor).listenUDP(0, self, interface, _LARGEST_RESPONSE)
+            self._port = _QuietPort(0, self, interface, _LARGEST_RESPONSE, self._reactor)
+            self._port.startListening()
         except CannotListenError as error:
             self._fail(f"cannot be asked: {error.socketError}")
         else:
