@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from OpenSSL import SSL
+from OpenSSL import crypto
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
@@ -25,6 +25,6 @@ def trust(ca: Path | None) -> BrowserLikePolicyForHTTPS:
         authority = Certificate.loadPEM(ca.read_bytes())
     except OSError as error:
         raise SettingsError(f"The setting ca = {ca} cannot be read: {error.strerror}.") from error
-    except SSL.Error as error:
+    except crypto.Error as error:
         raise SettingsError(f"The setting ca = {ca} is no certificate in PEM.") from error
     return BrowserLikePolicyForHTTPS(trustRoot=trustRootFromCertificates([authority]))

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from OpenSSL import SSL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.web._newclient import RequestNotSent  # it has no public place
@@ -43,7 +42,8 @@ _CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, C
 _TLS = (SSL.Error, CertificateError)
 # PowerDNS's, and a zone gate's, for what is wrong with a change and not with who asks or how.
 _REFUSED_AS_IT_IS = (400, 413, 422)
-_LISTING_SECONDS = 60.0
+# A listing may take so many times what another answer may.
+_LISTING_TIMEOUTS = 12
 
 
 class _QuietFactory(_HTTP11ClientFactory):
@@ -98,7 +98,7 @@ class PowerDnsApi:
 
     def raw_listing(self) -> Deferred[bytes]:
         """The same as the server says it: JSON."""
-        return self._call(self._get(self._path, LONGEST_LISTING, max(self._timeout, _LISTING_SECONDS)))
+        return self._call(self._get(self._path, LONGEST_LISTING, _LISTING_TIMEOUTS * self._timeout))
 
     def healthy(self) -> Deferred[None]:
         """Fires where the server would take changes of this zone."""
@@ -156,27 +156,28 @@ class PowerDnsApi:
     async def _exchange(
         self, method: str, path: str, body: bytes | None, longest: int, timeout: float
     ) -> tuple[int, bytes]:
+        exchange = Deferred.fromCoroutine(self._twice(method, path, body, longest))
+        # Not addTimeout: what becomes of a request that is cancelled half way has many names.
+        too_late = self._reactor.callLater(timeout, exchange.cancel)
         try:
-            try:
-                return await self._in_time(method, path, body, longest, timeout)
-            except _CUT:
-                return await self._in_time(method, path, body, longest, timeout)
-        except CancelledError:
-            raise
-        except TooLate:
-            why = f"it does not answer within {timeout:g} seconds"
+            return await exchange
         except TooLong:
             why = f"it answers more than {longest} bytes"
         except Exception as error:
             # What the libraries raise on a peer's nonsense, they promise nothing of.
-            why = _why(error)
+            why = _why(error) if too_late.active() else f"it does not answer within {timeout:g} seconds"
+        finally:
+            if too_late.active():
+                too_late.cancel()
         raise ServerAway(why)
 
-    def _in_time(
-        self, method: str, path: str, body: bytes | None, longest: int, timeout: float
-    ) -> Deferred[tuple[int, bytes]]:
-        request = Deferred.fromCoroutine(self._request(method, path, body, longest))
-        return request.addTimeout(timeout, self._reactor)
+    async def _twice(self, method: str, path: str, body: bytes | None, longest: int) -> tuple[int, bytes]:
+        try:
+            return await self._request(method, path, body, longest)
+        except _CUT as error:
+            if _is_cancelled(error):
+                raise
+            return await self._request(method, path, body, longest)
 
     async def _request(self, method: str, path: str, body: bytes | None, longest: int) -> tuple[int, bytes]:
         # A redirection is not followed: the key is for this server alone.
@@ -220,14 +221,22 @@ def _unexpected(status: int, body: bytes) -> ServerAway:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, (ResponseNeverReceived, ResponseFailed)) and error.reasons:
-        inner = error.reasons[0].value
-        if isinstance(inner, Exception):
-            return _why(inner)
+    inner = _reasons(error)
+    if inner:
+        return _why(inner[0])
     if isinstance(error, _TLS):
         return f"its certificate or TLS is not to be trusted: {echo(str(error))}"
     if isinstance(error, ConnectError):
-        return str(getattr(error.osError, "strerror", None) or error).rstrip(".")
+        return str(error.args[0] if error.args and error.args[0] else error).rstrip(".")
     if isinstance(error, (ConnectionDone, ConnectionLost)):
         return "it cut the connection"
     return f"it answers nonsense ({echo(str(error) or type(error).__name__)})"
+
+
+def _is_cancelled(error: Exception) -> bool:
+    return any(isinstance(each, CancelledError) for each in _reasons(error))
+
+
+def _reasons(error: Exception) -> list[Exception]:
+    """What the HTTP client's errors are made of."""
+    return [each.value for each in getattr(error, "reasons", ()) if isinstance(each.value, Exception)]

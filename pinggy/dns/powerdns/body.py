@@ -21,7 +21,7 @@ class TooLong(Exception):
 def read_body(response: IResponse, longest: int) -> Deferred[bytes]:
     """
     The whole body; fails with `TooLong` beyond *longest* bytes. Then, and when it is cancelled, the connection is
-    aborted: a peer that sends for ever must not be heard for ever.
+    closed: a peer that sends for ever must not be heard for ever.
     """
     body = _Body(longest)
     response.deliverBody(body)
@@ -55,4 +55,4 @@ class _Body(Protocol):
     def _abort(self) -> None:
         self._pieces.clear()
         if self.transport is not None:
-            self.transport.abortConnection()
+            self.transport.loseConnection()

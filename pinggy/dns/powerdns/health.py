@@ -50,6 +50,7 @@ class Health:
         self._question = question
         self._returned = returned
         self._wait = FIRST_WAIT
+        self._was_down = False
         self._asked = 0.0
         self._later: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
@@ -61,9 +62,13 @@ class Health:
         if not self.state.up or self._stopped:
             return
         self._log.warn("the DNS server {name} is down and not waited for: {why}", name=self._name, why=why)
-        self.state = ServerState(up=False, since=self._clock.seconds(), why=why)
-        self._wait = FIRST_WAIT
-        self._asked = self._clock.seconds()
+        now = self._clock.seconds()
+        # One that answers the question and fails at the work comes and goes ever more slowly.
+        again = self._was_down and now - self.state.since < LAST_WAIT
+        self._wait = min(2 * self._wait, LAST_WAIT) if again else FIRST_WAIT
+        self._was_down = True
+        self.state = ServerState(up=False, since=now, why=why)
+        self._asked = now
         self._later = self._clock.callLater(self._wait, self._ask)
 
     def ask_now(self) -> Deferred[None]:

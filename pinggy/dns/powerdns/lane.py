@@ -27,7 +27,8 @@ from pinggy.dns.probe import DnsProbe
 from pinggy.dns.question import ask
 from pinggy.dns.zone import NameRecord, ZoneError
 
-_ASKED_SECONDS, _ASKED_TIMES = 1.0, 3
+# A question is sent so often, each time waited for so many seconds at the most.
+_ASKED_TIMES, _ASKED_SECONDS = 3, 1.0
 
 
 class Lane:
@@ -49,7 +50,8 @@ class Lane:
         self._reactor = reactor
         self._domain = domain
         self._writer = Writer(self.api.patch)
-        self._probe = DnsProbe(reactor, [server.dns_server], timeout=_ASKED_SECONDS, tries=_ASKED_TIMES)
+        self._patience = min(_ASKED_SECONDS, timeout)
+        self._probe = DnsProbe(reactor, [server.dns_server], timeout=self._patience, tries=_ASKED_TIMES)
 
     @property
     def up(self) -> bool:
@@ -85,7 +87,7 @@ class Lane:
 
     def _answers(self) -> Deferred[None]:
         query = dns.message.make_query(parse_name(self._domain), SOA, use_edns=0, payload=LARGEST_DATAGRAM, flags=0)
-        response = ask(self._reactor, self.server.dns_server, query, _ASKED_SECONDS, _ASKED_TIMES)
+        response = ask(self._reactor, self.server.dns_server, query, self._patience, _ASKED_TIMES)
         return response.addCallback(self._check)
 
     def _check(self, response: Message) -> None:
