@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -18,10 +19,20 @@ from pathlib import Path
 PATIENCE = 60.0  # seconds until something that must happen is given up
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as each:
-        each.bind(("127.0.0.1", 0))
-        return int(each.getsockname()[1])
+def free_port() -> int:
+    """
+    A port that is free for TCP and UDP: below those that the kernel gives to whoever connects somewhere, so that it
+    stays free until a service takes it.
+    """
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @dataclass(slots=True)
@@ -75,7 +86,7 @@ class Service:
         self.folder = folder
         self.state = folder / "state"
         self.https_port, self.http_port, self.core_port = free_port(), free_port(), free_port()
-        self.dns_port = free_port(socket.SOCK_DGRAM)
+        self.dns_port = free_port()
         first = 20000 + os.getpid() % 40 * 200
         self.config = folder / "pinggy.toml"
         self.config.write_text(
