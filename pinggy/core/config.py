@@ -95,7 +95,8 @@ class CoreSettings:
     """
     *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
     tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
-    the key that signs grants, made if there is none. *zone*: without servers, somebody else keeps it.
+    the key that signs grants, made if there is none. *zone*: without servers, somebody else keeps it; it is
+    compared with the ledger every *zone_interval* seconds.
     """
 
     domain: str
@@ -108,12 +109,14 @@ class CoreSettings:
     free_names: bool = True
     grant_key: Path | None = None
     zone: ZoneSettings = field(default_factory=ZoneSettings)
+    zone_interval: float = 60.0
     ports: PortSettings = field(default_factory=PortSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
         at_least(self, "lease", 1)
         at_least(self, "anonymous_minutes", 0.01)
+        at_least(self, "zone_interval", 1)
         check_domain(self.domain)
         if len(self.operator_key.reveal()) < 16:
             raise ValueError("operator_key is too short: 16 characters at the least.")

@@ -109,6 +109,29 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedName:
+    """A name of the zone that the live *tunnel* has by *epoch*, at an edge of *region*. *age*: seconds since."""
+
+    label: str
+    region: str
+    epoch: int
+    tunnel: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """
+    The host *name* of the zone: all *addresses* of its edges, sorted, by *epoch*. Without any, there are no edges
+    there any more.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
     """*edge* shall close *tunnel* for this *reason*."""
 
@@ -148,6 +171,10 @@ class Edges(Protocol):
         ...
 
     async def remove_edge(self, name: str) -> bool: ...
+
+    async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
+        """The fingerprints that edges have presented, sorted; of those heard *within* so many seconds."""
+        ...
 
 
 class Accounts(Protocol):
@@ -302,7 +329,26 @@ class OrderBook(Protocol):
         ...
 
 
-class Transaction(Edges, Accounts, TunnelBook, OrderBook, Protocol):
+class ZoneBook(Protocol):
+    """What should stand in the zone, as one transaction sees it."""
+
+    async def owned_names(self, labels: Collection[str] | None) -> tuple[OwnedName, ...]:
+        """Those of *labels*, or all, that live tunnels have."""
+        ...
+
+    async def disowned(self, labels: Collection[str]) -> dict[str, int]:
+        """
+        An epoch, higher than any that its owners had, for each of *labels* that nobody has. Those that somebody is
+        about to get are left out, and until this transaction is over nobody gets one of the others.
+        """
+        ...
+
+    async def regions_settled(self) -> tuple[Region, ...]:
+        """Every region that there is or was; one whose addresses have changed since the last time has a new epoch."""
+        ...
+
+
+class Transaction(Edges, Accounts, TunnelBook, OrderBook, ZoneBook, Protocol):
     """What one piece of work sees and changes: all of it or nothing."""
 
 

@@ -16,9 +16,10 @@ from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
 from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
+from pinggy.core.custodian import Custodian
 from pinggy.core.door import Door
 from pinggy.core.grant_key import ensure_grant_key
-from pinggy.core.ledger import LedgerAway, LedgerError
+from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
 from pinggy.core.migrations import load_migrations, migrate
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
@@ -27,6 +28,8 @@ from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.core.records import Records
 from pinggy.core.sweep import Sweep
+from pinggy.core.zone_office import ZoneOffice
+from pinggy.dns.powerdns.zone import PowerDnsZone
 from pinggy.settings import SettingsError
 
 
@@ -39,7 +42,9 @@ class CoreService(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, settings: CoreSettings, pool: Pool, records: Records) -> None:
+    def __init__(
+        self, reactor: Any, settings: CoreSettings, pool: Pool, records: Records, zone: PowerDnsZone | None
+    ) -> None:
         self._reactor = reactor
         self._pool = pool
         self._door = Door(reactor, settings.listen)
@@ -50,7 +55,10 @@ class CoreService(Service):
         self.records = records
         self.sweep = Sweep(reactor, ledger, news, settings.lease)
         self._orders = OrderDesk(reactor, ledger, news)
-        tree = make_tree(ledger, authority, self._orders, self.operator, records, settings.operator_key)
+        self._zone = zone
+        self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone)
+        office = ZoneOffice(ledger, records, self._custodian)
+        tree = make_tree(ledger, authority, self._orders, self.operator, office, records, settings.operator_key)
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
         self._port: IListeningPort | None = None
@@ -107,6 +115,8 @@ class CoreService(Service):
             raise SettingsError("The core was stopped before it was ready.")
         self._port = self._door.open(self._connections)
         self.sweep.start()
+        if self._custodian is not None:
+            self._custodian.start()
         self._log.info("the core listens on {url}", url=self.url)
 
     def _not_started(self, failure: Failure) -> None:
@@ -123,8 +133,12 @@ class CoreService(Service):
             await self._listening_over(self._port)
             await self.sweep.stop()
         self._orders.close()
+        if self._custodian is not None:
+            await self._custodian.stop()
         await self._site.drained()
         await self._connections.close()
+        if self._zone is not None:
+            await self._zone.close()
         await self._pool.close()
         if self._starting is not None:
             await self._starting
@@ -153,4 +167,24 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     except ValueError as error:
         raise SettingsError(f"The setting core.database.url {error}") from None
     key = None if settings.grant_key is None else ensure_grant_key(settings.grant_key)
-    return CoreService(reactor, settings, pool, Records(settings.domain, key))
+    zone = None
+    if settings.zone.servers:
+        zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl)
+    return CoreService(reactor, settings, pool, Records(settings.domain, key), zone)
+
+
+def _custodian(
+    reactor: Any, settings: CoreSettings, ledger: Ledger, records: Records, news: News, zone: PowerDnsZone
+) -> Custodian:
+    custodian = Custodian(
+        reactor,
+        ledger,
+        records,
+        news,
+        zone,
+        kept=settings.kept_names,
+        first=settings.lease,
+        interval=settings.zone_interval,
+    )
+    zone.on_return = custodian.returned
+    return custodian

@@ -56,7 +56,8 @@ SETTINGS = CoreSettings(
 
 class FakeCore:
     """
-    *operator* is the operator's side, with the real methods; `account` is the short way to a token.
+    *operator* is the operator's side, with the real methods; `account` is the short way to a token. *news*, *records*
+    and *ledger* are for who keeps the zone.
 
     With *away* every call fails with `CoreAway`, and so does a poll for orders that waits. Between `hold` and `let_go`
     no call is answered, nor done: it is when it is let go. A poll that waited already is answered then. With *key* it
@@ -66,7 +67,7 @@ class FakeCore:
     def __init__(
         self, clock: IReactorTime, settings: CoreSettings = SETTINGS, key: Ed25519PrivateKey | None = None
     ) -> None:
-        news = News()
+        self.news = news = News()
         self.ledger = MemoryLedger(clock)
         self.records = Records(settings.domain, key)
         self.authority = Authority(self.ledger, settings, self.records, news)

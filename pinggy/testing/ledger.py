@@ -25,6 +25,8 @@ from pinggy.core.ledger import (
     LedgerAway,
     NewOrder,
     NewTunnel,
+    OwnedName,
+    Region,
     TokenEntry,
     Transaction,
     TunnelEntry,
@@ -44,6 +46,7 @@ class _Edge:
     created: float
     instance: str | None = None
     seen: float | None = None
+    host_keys: tuple[str, ...] = ()
     given: int = 0
     orders: list[Close] = field(default_factory=list)
 
@@ -65,6 +68,7 @@ class _Tunnel:
     expires: float | None
     usage: Usage
     held: dict[int, Held] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
     live: set[int] = field(default_factory=set)
     past: list[Forwarding] = field(default_factory=list)
 
@@ -89,6 +93,7 @@ class _Books:
     tunnels: dict[str, _Tunnel] = field(default_factory=dict)
     ended: dict[str, _Ended] = field(default_factory=dict)
     early: dict[str, float] = field(default_factory=dict)
+    regions: dict[str, Region] = field(default_factory=dict)
 
 
 class MemoryLedger(Ledger):
@@ -142,6 +147,7 @@ class _MemoryEdges(_Paper):
         if edge in self._books.edges:
             self._books.edges[edge].instance = instance
             self._books.edges[edge].seen = self._now
+            self._books.edges[edge].host_keys = tuple(sorted(host_keys))
         mine = (each for each in self._books.tunnels.values() if each.new.edge == edge)
         return tuple(each.new.id for each in mine if each.instance != instance)
 
@@ -172,6 +178,13 @@ class _MemoryEdges(_Paper):
         known = self._books.edges[edge.name]
         known.entry = EdgeEntry(name=edge.name, region=edge.region, digest=digest)
         known.addresses = edge.addresses
+
+    async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
+        return {
+            name: edge.host_keys
+            for name, edge in sorted(self._books.edges.items())
+            if edge.host_keys and edge.seen is not None and edge.seen > self._now - within
+        }
 
     async def remove_edge(self, name: str) -> bool:
         return self._books.edges.pop(name, None) is not None
@@ -351,6 +364,7 @@ class _MemoryTunnelBook(_Paper):
         epoch = self._next_epoch()
         forwarding = Forwarding(number=claim.number, kind=claim.kind, name=claim.name, epoch=epoch, port=claim.port)
         self._books.tunnels[claim.tunnel].held[claim.number] = Held(forwarding=forwarding, named=claim.named)
+        self._books.tunnels[claim.tunnel].since[claim.number] = self._now
         return epoch
 
     async def end_forwardings(self, tunnel: str, numbers: Collection[int]) -> None:
@@ -453,7 +467,38 @@ class _MemoryOrderBook(_Paper):
         return tuple(book.orders[:most])
 
 
-class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryOrderBook):
+class _MemoryZoneBook(_Paper):
+    async def owned_names(self, labels: Collection[str] | None) -> tuple[OwnedName, ...]:
+        return tuple(
+            OwnedName(
+                label=held.forwarding.name,
+                region=self._books.edges[tunnel.new.edge].entry.region,
+                epoch=held.forwarding.epoch,
+                tunnel=tunnel.new.id,
+                age=self._now - tunnel.since[number],
+            )
+            for tunnel in self._books.tunnels.values()
+            for number, held in tunnel.held.items()
+            if labels is None or held.forwarding.name in labels
+        )
+
+    async def disowned(self, labels: Collection[str]) -> dict[str, int]:
+        owned = {each.label for each in await self.owned_names(labels)}
+        owned |= {each.entry.region for each in self._books.edges.values()}
+        return {label: self._next_epoch() for label in sorted(labels) if label not in owned}
+
+    async def regions_settled(self) -> tuple[Region, ...]:
+        addresses: dict[str, set[str]] = {name: set() for name in self._books.regions}
+        for edge in self._books.edges.values():
+            addresses.setdefault(edge.entry.region, set()).update(edge.addresses)
+        for name, found in addresses.items():
+            known = self._books.regions.get(name)
+            if known is None or known.addresses != tuple(sorted(found)):
+                self._books.regions[name] = Region(name=name, addresses=tuple(sorted(found)), epoch=self._next_epoch())
+        return tuple(region for _, region in sorted(self._books.regions.items()))
+
+
+class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryOrderBook, _MemoryZoneBook):
     """One transaction; nothing else goes on meanwhile."""
 
 

@@ -835,6 +835,66 @@ async def test_an_edge_that_never_registered_has_no_orders(start: Start) -> None
         await edge.orders(after(0))
 
 
+# -- whose calls they are ---------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_what_another_edge_says_or_repeats_of_a_tunnel_changes_nothing(start: Start) -> None:
+    core = await start()
+    edge, thief = await registered(core, "e1"), await registered(core, "e2")
+    token = await token_of(core, "ann")
+    tunnel, closed = tunnel_id(), tunnel_id()
+    message = ask(http(1, "blog"), by=token, tunnel=tunnel)
+    first = await edge.authorize(message)
+    await edge.live(Live(tunnel=tunnel, numbers=(1,)))
+    await edge.authorize(ask(http(1), by=token, tunnel=closed))
+    await core.operator.close_tunnel(closed)
+    before = (await core.operator.tunnels()).tunnels
+
+    usage = Usage(tunnel=tunnel, received=10**9, sent=10**9, visitors=10**9)
+    with pytest.raises(refusals.Conflict):
+        await thief.authorize(message)
+    with pytest.raises(refusals.Conflict):
+        await thief.authorize(ask(http(2, "more"), by=token, tunnel=tunnel, force=True))
+    with pytest.raises(refusals.LeaseLost):
+        await thief.live(Live(tunnel=tunnel, numbers=(1,)))
+    await thief.release(Release(tunnel=tunnel, code="client-left", usage=usage))
+    await thief.release(Release(tunnel=tunnel, code="client-left", numbers=(1,), usage=usage))
+    assert (await thief.renew(Renew(instance="i", tunnels=(usage,)))).lost[0].code == "lease-lost"
+    # The reason of an end is for the tunnel's own edge.
+    assert (await thief.renew(Renew(instance="i", tunnels=(Usage(tunnel=closed),)))).lost[0].code == "lease-lost"
+    # Neither its orders: with the same instance, or all of them asked past.
+    waiting = thief.orders(after(2**40))
+    assert not waiting.called
+    await thief.register(Register(instance="another"))
+    assert (await core.operator.tunnels()).tunnels == before
+    assert await edge.authorize(message) == first
+    assert [each.tunnel for each in (await edge.orders(after(0))).orders] == [closed]
+    waiting.cancel()
+    with pytest.raises(CancelledError):
+        await waiting
+
+
+@asynchronous
+async def test_what_an_edge_repeats_when_it_is_over_changes_nothing(start: Start) -> None:
+    core = await start()
+    edge, far = await registered(core, "e1"), await registered(core, "e2")
+    token = await token_of(core, "ann")
+    old, new = tunnel_id(), tunnel_id()
+    message = ask(http(1, "blog"), by=token, tunnel=old)
+    await edge.authorize(message)
+    release = Release(tunnel=old, code="client-left", usage=Usage(tunnel=old, received=1))
+    await edge.release(release)
+    await far.authorize(ask(http(1, "blog"), by=token, tunnel=new))
+    with pytest.raises(refusals.ClientLeft):
+        await edge.authorize(message)
+    with pytest.raises(refusals.ClientLeft):
+        await edge.live(Live(tunnel=old, numbers=(1,)))
+    await edge.release(release)
+    (row,) = (await core.operator.tunnels()).tunnels
+    assert (row.tunnel, row.edge) == (new, "e2")
+
+
 # -- proofs -----------------------------------------------------------------------------------------------------
 
 

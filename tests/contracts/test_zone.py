@@ -17,10 +17,12 @@ from twisted.internet import reactor
 
 from pinggy.dns.answer import answer
 from pinggy.dns.embedded_zone import EmbeddedZone
+from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.powerdns.zone import PowerDnsZone
 from pinggy.dns.question import ask
 from pinggy.dns.zone import NameRecord, NewerOwner, Zone, ZoneError
+from pinggy.testing.zone import MemoryZone
 from tests.dns.zones import DOMAIN, record, small_zone
 from tests.support.gates import Gate, Signing
 
@@ -50,6 +52,24 @@ class Embedded:
     async def target(self, name: str) -> str | None:
         reply = answer(dns.message.make_query(name, CNAME), self._embedded.contents)
         return reply.answer[0][0].target.to_text(omit_final_dot=True) if reply.answer else None
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self._memory = MemoryZone(DOMAIN)
+        self.zone: Zone = self._memory
+
+    @classmethod
+    async def start(cls, request: pytest.FixtureRequest) -> InMemory:
+        return cls()
+
+    async def close(self) -> None:
+        pass
+
+    async def target(self, name: str) -> str | None:
+        answers = {node.contents.get(name.lower(), Standing()).target for node in self._memory.nodes}
+        (target,) = answers
+        return target or None
 
 
 class OverPowerDns:
@@ -89,7 +109,7 @@ class BehindGate(OverPowerDns):
         await self._gate.stop()
 
 
-@pytest_twisted.async_yield_fixture(params=[Embedded, OverPowerDns, BehindGate])
+@pytest_twisted.async_yield_fixture(params=[Embedded, InMemory, OverPowerDns, BehindGate])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     subject = await request.param.start(request)
     yield subject

@@ -21,6 +21,7 @@ from twisted.web.http_headers import Headers
 from pinggy.settings import Secret
 from pinggy.wire import paths
 from pinggy.wire.codec import LONGEST_BODY
+from pinggy.wire.messages import Register
 from tests.support.cores import KEY, OverHttp
 from tests.support.postgres import execute
 
@@ -76,7 +77,7 @@ async def test_health_needs_no_key(core: OverHttp) -> None:
 async def test_every_other_path_needs_the_right_secret(core: OverHttp) -> None:
     await core.edge("local")
     edges_secret = "the secret of the edge local"
-    for path in (paths.REGISTER, paths.IDENTIFY, paths.AUTHORIZE, paths.LIVE, paths.RENEW, paths.RELEASE):
+    for path in (paths.REGISTER, paths.IDENTIFY, paths.AUTHORIZE, paths.LIVE, paths.RENEW, paths.RELEASE, paths.ORDERS):
         for key in ("", "wrong", "\u00e4", KEY.reveal()):
             status, said = await call(core, "POST", path, {}, key)
             assert (status, said["code"]) == (401, "not-authentic"), path
@@ -86,6 +87,40 @@ async def test_every_other_path_needs_the_right_secret(core: OverHttp) -> None:
             assert (await call(core, "GET", path, None, key))[0] == 401, path
             assert (await call(core, "DELETE", path + "/x", None, key))[0] in (401, 404), path
         assert (await call(core, "GET", path))[0] == 200
+    for path in (paths.ZONE, paths.ZONE_CHECK, paths.ZONE_MEND, paths.GRANT_KEY):
+        method = "POST" if path == paths.ZONE_MEND else "GET"
+        for key in ("", "wrong", edges_secret):
+            assert (await call(core, method, path, None, key))[0] == 401, path
+
+
+@asynchronous
+async def test_what_should_stand_in_the_zone_is_said(core: OverHttp) -> None:
+    edge = await core.edge("e1", "eu")
+    await edge.register(Register(instance="i"))
+    status, said = await call(core, "GET", paths.ZONE)
+    assert (status, said["domain"]) == (200, "a.example")
+    assert [(row["name"], row["kind"], row["content"]) for row in said["rows"]] == [("eu.a.example", "A", "127.0.0.1")]
+    nothing = {"servers": [], "differences": [], "mended": False}
+    assert await call(core, "GET", paths.ZONE_CHECK) == (200, nothing)
+    assert await call(core, "POST", paths.ZONE_MEND) == (200, nothing)
+    assert (await call(core, "GET", paths.ZONE_MEND))[0] == 405
+    assert (await call(core, "GET", paths.GRANT_KEY))[0] == 404
+
+
+@asynchronous
+async def test_edges_that_show_different_host_keys_are_named(core: OverHttp) -> None:
+    same, other = "SHA256:" + "A" * 43, "SHA256:" + "B" * 43
+    us, eu, ap = [await core.edge(name, name) for name in ("us", "eu", "ap")]
+    for edge in (us, eu, ap):
+        await edge.register(Register(instance="i", host_keys=(other, same) if edge is us else (same, other)))
+    assert await call(core, "GET", paths.READYZ, key="") == (200, {"ok": True})
+    await ap.register(Register(instance="i", host_keys=(other,)))
+    status, said = await call(core, "GET", paths.READYZ, key="")
+    assert (status, said["code"]) == (503, "host-keys-differ")
+    assert f"ap: {other}" in said["text"]
+    assert f"eu, us: {same} {other}" in said["text"]
+    await core.operator.remove_edge("ap")
+    assert (await call(core, "GET", paths.READYZ, key=""))[0] == 200
 
 
 @asynchronous

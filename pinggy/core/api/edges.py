@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from pinggy.core.api.resource import JsonResource, bearer, read
+from pinggy.core.api.resource import JsonResource, bearer, body_of
 from pinggy.core.authority import Authority
 from pinggy.core.ledger import EdgeEntry
 from pinggy.core.orders import OrderDesk
+from pinggy.wire import codec
 from pinggy.wire.messages import AskOrders, Orders
 
 M = TypeVar("M")
@@ -29,8 +31,9 @@ class EdgeMessage(JsonResource, Generic[M]):
         self._answer_to = answer
 
     async def _post(self, request: Request) -> Any:
+        body = body_of(request)
         edge = await self._authority.edge_of(bearer(request))
-        return await self._answer_to(edge, read(self._cls, request))
+        return await self._answer_to(edge, codec.decode(self._cls, body))
 
 
 class OrdersMessage(JsonResource):
@@ -42,10 +45,21 @@ class OrdersMessage(JsonResource):
         self._orders = orders
 
     async def _post(self, request: Request) -> Orders:
+        body = body_of(request)
+        asked: list[Deferred[Orders]] = []
+        gone: list[Failure] = []
+
+        def leave(failure: Failure) -> None:
+            gone.append(failure)
+            for each in asked:
+                each.cancel()
+
+        request.notifyFinish().addErrback(leave)
         edge = await self._authority.edge_of(bearer(request))
-        asked = self._orders.ask(edge, read(AskOrders, request))
-        request.notifyFinish().addErrback(lambda _: asked.cancel())
+        if gone:
+            return Orders()
+        asked.append(self._orders.ask(edge, codec.decode(AskOrders, body)))
         try:
-            return await asked
+            return await asked[0]
         except CancelledError:
             return Orders()

@@ -85,15 +85,15 @@ class Collection(JsonResource):
         return await self._addition.add(read(self._addition.cls, request))
 
 
-class Look(JsonResource):
-    """One thing to be read."""
+class Act(JsonResource):
+    """One thing to be read with GET, or done with POST, without a message."""
 
-    def __init__(self, key: OperatorKey, show: Callable[[], Any]) -> None:
-        super().__init__({b"GET": self._get})
+    def __init__(self, key: OperatorKey, show: Callable[[], Any], method: bytes = b"GET") -> None:
+        super().__init__({method: self._act})
         self._key = key
         self._show = show
 
-    async def _get(self, request: Request) -> Any:
+    async def _act(self, request: Request) -> Any:
         self._key.check(request)
         return await maybeDeferred(self._show)
 

@@ -91,8 +91,14 @@ class Nowhere(JsonResource):
 
 def read(cls: type[T], request: Request) -> T:
     """The body of *request*. Raises `MalformedMessage`."""
+    return codec.decode(cls, body_of(request))
+
+
+def body_of(request: Request) -> bytes:
+    """To be asked for before anything is waited for: it is closed with the connection."""
     assert request.content is not None
-    return codec.decode(cls, request.content.read())
+    body: bytes = request.content.read()
+    return body
 
 
 def bearer(request: Request) -> Secret:

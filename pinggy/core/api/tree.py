@@ -6,19 +6,26 @@ from __future__ import annotations
 
 from pinggy.core.api.edges import EdgeMessage, OrdersMessage
 from pinggy.core.api.health import Healthz, Readyz
-from pinggy.core.api.office import Addition, Collection, Look, OperatorKey
+from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
 from pinggy.core.authority import Authority
 from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
 from pinggy.core.records import Records
+from pinggy.core.zone_office import ZoneOffice
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
 
 
 def make_tree(
-    ledger: Ledger, authority: Authority, orders: OrderDesk, office: Operator, records: Records, operator_key: Secret
+    ledger: Ledger,
+    authority: Authority,
+    orders: OrderDesk,
+    office: Operator,
+    zone: ZoneOffice,
+    records: Records,
+    operator_key: Secret,
 ) -> JsonResource:
     key = OperatorKey(operator_key)
     root = Nowhere()
@@ -74,7 +81,10 @@ def make_tree(
             show=lambda query: office.tunnels(query.account, query.history),
             remove=office.close_tunnel,
         ),
-        paths.GRANT_KEY: Look(key, records.grant_key),
+        paths.GRANT_KEY: Act(key, records.grant_key),
+        paths.ZONE: Act(key, zone.show),
+        paths.ZONE_CHECK: Act(key, zone.check),
+        paths.ZONE_MEND: Act(key, zone.mend, b"POST"),
     }.items():
         _plant(root, path, resource)
     return root

@@ -6,7 +6,7 @@ is held by a row lock, an advisory lock or a unique row, and the comment beside 
 
 ledger
     transactions over the pool.
-edges, accounts, tunnels, claims, orders
+edges, accounts, tunnels, claims, orders, zone
     the statements of one part of the contract each.
 statements
     what they have in common.

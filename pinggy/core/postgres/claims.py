@@ -23,14 +23,17 @@ class ClaimStatements(Statements):
         )
 
     async def claim(self, claim: Claim) -> int | None:
-        # Two statements on purpose: the epoch is taken when the unique row is held, not before.
+        # Three statements on purpose: the name's lock tells `disowned` of a claim that it cannot see yet, and the epoch
+        # is taken when the unique row is held, not before.
         epoch: int | None = await self._value(
             """
+            SELECT pg_advisory_xact_lock_shared(hashtextextended('name ' || %s, 0));
             INSERT INTO forwardings (tunnel, number, kind, name, port, named) VALUES (%s, %s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING;
             UPDATE forwardings SET epoch = nextval('epoch') WHERE tunnel = %s AND number = %s AND epoch = 0
                 RETURNING epoch
             """,
+            claim.name,
             claim.tunnel,
             claim.number,
             claim.kind.value,

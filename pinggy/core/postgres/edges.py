@@ -70,5 +70,13 @@ class EdgeStatements(Statements):
             edge.name,
         )
 
+    async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
+        rows = await self._rows(
+            "SELECT name, host_keys FROM edges"
+            " WHERE host_keys <> '{}' AND seen > now() - make_interval(secs => %s) ORDER BY name",
+            within,
+        )
+        return {name: tuple(sorted(keys)) for name, keys in rows}
+
     async def remove_edge(self, name: str) -> bool:
         return await self._run("DELETE FROM edges WHERE name = %s", name) == 1

@@ -16,6 +16,7 @@ from pinggy.core.postgres.claims import ClaimStatements
 from pinggy.core.postgres.edges import EdgeStatements
 from pinggy.core.postgres.orders import OrderStatements
 from pinggy.core.postgres.tunnels import TunnelStatements
+from pinggy.core.postgres.zone import ZoneStatements
 
 T = TypeVar("T")
 
@@ -36,5 +37,7 @@ class PostgresLedger(Ledger):
         return self._pool.transact(work)
 
 
-class PostgresTransaction(EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements, OrderStatements):
+class PostgresTransaction(
+    EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements, OrderStatements, ZoneStatements
+):
     """One transaction over one cursor."""

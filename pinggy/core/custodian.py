@@ -1,0 +1,269 @@
+"""
+Keeps the zone true: what the edges cannot write any more, and what somebody wrote behind our back.
+
+The ledger is right. Edges write the names of their tunnels themselves; the custodian writes the hosts of regions, takes
+away the names of tunnels that the core ended, and compares each server with the ledger: when it returns, once after the
+first lease, and now and then. Nothing here is waited for by whoever asks for a tunnel.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pinggy.core.compare import YOUNG, Difference, Expected, differences
+from pinggy.core.ledger import Ended, Ledger, LedgerAway, OwnedName, Transaction
+from pinggy.core.news import News
+from pinggy.core.records import Records
+from pinggy.dns.powerdns.listing import Standing
+from pinggy.dns.powerdns.server import PowerDnsServer
+from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
+from pinggy.wire import operator
+
+_AT_ONCE = 100
+_PAUSE = 0.05  # seconds between two times so many: edges publish meanwhile
+_MOST_LINES = 100
+
+
+class KeptZone(Protocol):
+    """`pinggy.dns.powerdns.zone.PowerDnsZone`, as far as it is used here."""
+
+    @property
+    def servers(self) -> Sequence[PowerDnsServer]: ...
+
+    def publish(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
+
+    def publish_hosts(self, hosts: Sequence[HostRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
+
+    def withdraw(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
+
+    def contents(self, server: PowerDnsServer) -> Deferred[Mapping[str, Standing]]: ...
+
+
+class Custodian:
+    """
+    *first* and *interval* are seconds: until all servers are compared for the first time, and from then on, spread.
+    *kept* are labels that no tunnel may have.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ledger: Ledger,
+        records: Records,
+        news: News,
+        zone: KeptZone,
+        *,
+        kept: Collection[str],
+        first: float,
+        interval: float,
+    ) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self._records = records
+        self._zone = zone
+        self._kept = kept
+        self._first = first
+        self._interval = interval
+        self._turns = {server: DeferredLock() for server in zone.servers}
+        self._in_hand: set[Deferred[None]] = set()
+        self._next: IDelayedCall | None = None
+        self._running = False
+        news.on_edges.append(self._edges_changed)
+        news.on_ended.append(self._ended)
+
+    def start(self) -> None:
+        self._running = True
+        self._edges_changed()
+        self._next = self._clock.callLater(self._first, self._round)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when what is under way is over."""
+        self._running = False
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        return gatherResults([_fired_like(each) for each in self._in_hand]).addCallback(lambda _: None)
+
+    def returned(self, server: PowerDnsServer) -> None:
+        """*server* was away, and has missed changes."""
+        if self._running:
+            self._do(self._look(server, mend=True))
+
+    def report(self, mend: bool) -> Deferred[operator.ZoneReport]:
+        """Compare all servers now, and *mend*."""
+        return Deferred.fromCoroutine(self._report(mend))
+
+    # -- what the core has done ---------------------------------------------------------------------------------------
+
+    def _edges_changed(self) -> None:
+        if self._running:
+            self._do(self._publish_hosts(None))
+
+    async def _publish_hosts(self, only: PowerDnsServer | None) -> None:
+        regions = await self._ledger.transact(lambda ledger: ledger.regions_settled())
+        taken = await self._taken([each.name for each in regions])
+        hosts = [
+            self._records.host(each.name, each.addresses, each.epoch)
+            for each in regions
+            if each.addresses or each.name not in taken
+        ]
+        if hosts:
+            await self._zone.publish_hosts(hosts, only=only)
+
+    def _ended(self, tunnels: Sequence[Ended]) -> None:
+        if self._running:
+            self._do(self._withdraw(tunnels))
+
+    async def _withdraw(self, tunnels: Sequence[Ended]) -> None:
+        """By their epochs: what a newer owner has published stays, and what he is about to is not forestalled."""
+        records = {
+            forwarding.name: self._records.name(forwarding.name, tunnel.region, forwarding.epoch)
+            for tunnel in tunnels
+            for forwarding in tunnel.forwardings
+        }
+        for labels in _portions(records):
+            taken = await self._taken(labels)
+            await self._zone.withdraw([records[label] for label in labels if label not in taken])
+
+    async def _taken(self, labels: Collection[str]) -> set[str]:
+        """Those of *labels* that live tunnels have."""
+        owned = await self._ledger.transact(lambda ledger: ledger.owned_names(labels))
+        return {each.label for each in owned}
+
+    # -- comparing ----------------------------------------------------------------------------------------------------
+
+    def _round(self) -> None:
+        def again(_: object) -> None:
+            if self._running:
+                # Spread, so that several cores do not list the zone at one instant.
+                pause = self._interval * random.uniform(0.8, 1.2)  # noqa: S311
+                self._next = self._clock.callLater(pause, self._round)
+
+        self._do(self._look_at_all()).addCallback(again)
+
+    async def _look_at_all(self) -> None:
+        await gatherResults([self._tried(self._look(server, mend=True)) for server in self._zone.servers])
+
+    async def _report(self, mend: bool) -> operator.ZoneReport:
+        servers: list[operator.ZoneServer] = []
+        found: list[operator.ZoneDifference] = []
+        for server in self._zone.servers:
+            trouble, differ = await self._looked(server, mend)
+            servers.append(operator.ZoneServer(url=server.url, trouble=trouble))
+            found += [
+                operator.ZoneDifference(
+                    url=server.url,
+                    name=self._records.absolute(each.label),
+                    stands=each.stands,
+                    should=each.should,
+                )
+                for each in differ
+            ]
+        return operator.ZoneReport(servers=tuple(servers), differences=tuple(found), mended=mend)
+
+    async def _looked(self, server: PowerDnsServer, mend: bool) -> tuple[str | None, Sequence[Difference]]:
+        try:
+            return None, await self._look(server, mend=mend)
+        except ZoneError as error:
+            return str(error), ()
+
+    async def _look(self, server: PowerDnsServer, *, mend: bool) -> Sequence[Difference]:
+        """What differs at *server*; with *mend* it does no longer when this returns. Raises `ZoneError`."""
+        async with self._turns[server]:
+            contents = await self._zone.contents(server)
+            # The ledger after the zone: what came into the zone meanwhile is not taken for a stray.
+            differ = await self._differences(contents)
+            if mend and differ:
+                self._say(server, differ)
+                await self._mend(server, differ)
+            return differ
+
+    async def _differences(self, contents: Mapping[str, Standing]) -> Sequence[Difference]:
+        async def work(ledger: Transaction) -> Expected:
+            regions = await ledger.regions_settled()
+            names = await ledger.owned_names(None)
+            return Expected(domain=self._records.domain, names=names, regions=regions, kept=self._kept)
+
+        return tuple(differences(contents, await self._ledger.transact(work)))
+
+    def _say(self, server: PowerDnsServer, differ: Sequence[Difference]) -> None:
+        for each in differ[:_MOST_LINES]:
+            self._log.warn(
+                "the zone at {server} differs: {name} has {stands}, should have {should}; it is put right",
+                server=server,
+                name=self._records.absolute(each.label),
+                stands=each.stands or "nothing",
+                should=each.should or "nothing",
+            )
+        if len(differ) > _MOST_LINES:
+            self._log.warn(
+                "the zone at {server} differs in {more} names more; they are put right",
+                server=server,
+                more=len(differ) - _MOST_LINES,
+            )
+
+    # -- mending ------------------------------------------------------------------------------------------------------
+
+    async def _mend(self, server: PowerDnsServer, differ: Sequence[Difference]) -> None:
+        if any(each.region for each in differ):
+            await self._publish_hosts(server)
+        for labels in _portions(each.label for each in differ if not each.region):
+            await self._put_right(server, labels)
+            await deferLater(self._clock, _PAUSE)
+            if not self._running:
+                return
+
+    async def _put_right(self, server: PowerDnsServer, labels: Sequence[str]) -> None:
+        """Make *labels* at *server* what the ledger says of them now."""
+
+        async def work(ledger: Transaction) -> tuple[tuple[OwnedName, ...], dict[str, int]]:
+            owned = await ledger.owned_names(labels)
+            taken = {each.label for each in owned}
+            return owned, await ledger.disowned([label for label in labels if label not in taken])
+
+        owned, strays = await self._ledger.transact(work)
+        missing = [self._records.name(each.label, each.region, each.epoch) for each in owned if each.age >= YOUNG]
+        if strays:
+            await self._zone.withdraw([self._records.nothing(*each) for each in strays.items()], only=server)
+        if missing:
+            try:
+                await self._zone.publish(missing, only=server)
+            except NewerOwner as error:
+                # Its edge was quicker: it has withdrawn what the ledger does not know to be over yet.
+                self._log.info("{error} Nothing was put right there.", error=str(error))
+
+    # -- work that nobody waits for -----------------------------------------------------------------------------------
+
+    def _do(self, work: Coroutine[Deferred[Any], Any, object]) -> Deferred[None]:
+        over = self._tried(work)
+        self._in_hand.add(over)
+        return over.addBoth(lambda _: self._in_hand.discard(over))
+
+    def _tried(self, work: Coroutine[Deferred[Any], Any, object]) -> Deferred[None]:
+        return Deferred.fromCoroutine(work).addCallbacks(lambda _: None, self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(ZoneError, LedgerAway):
+            self._log.warn("the zone is not as it should be, to be looked at again: {why}", why=str(failure.value))
+        else:
+            self._log.failure("keeping the zone broke", failure)
+
+
+def _portions(labels: Iterable[str]) -> Iterable[list[str]]:
+    found = list(labels)
+    return (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE))
+
+
+def _fired_like(call: Deferred[None]) -> Deferred[None]:
+    fired: Deferred[None] = Deferred()
+    call.addBoth(fired.callback)
+    return fired

@@ -1,0 +1,153 @@
+"""
+What should stand in the zone, as PostgreSQL keeps it: epochs against claims that are not committed yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from pinggy.core.ledger import Claim, Ledger, NewTunnel, OwnedName, Region, Transaction
+from pinggy.core.pool import Pool
+from pinggy.core.postgres.ledger import PostgresLedger
+from pinggy.settings import Secret
+from pinggy.tunnel.grant import ANONYMOUS
+from pinggy.tunnel.request import Kind
+from pinggy.wire.operator import AddEdge
+
+asynchronous = pytest_twisted.ensureDeferred
+
+
+@pytest_twisted.async_yield_fixture
+async def ledger(database: Secret) -> AsyncIterator[Ledger]:
+    pool = Pool(reactor, database, size=4, statement_timeout=10, patience=10)
+    yield PostgresLedger(pool)
+    await pool.close()
+
+
+class GoneWrong(Exception):
+    """Undoes a transaction."""
+
+
+async def with_edge(ledger: Ledger, name: str, region: str, *addresses: str) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.add_edge(AddEdge(name=name, region=region, addresses=addresses), name.encode())
+
+    await ledger.transact(work)
+
+
+async def without_edge(ledger: Ledger, name: str) -> None:
+    await ledger.transact(lambda transaction: transaction.remove_edge(name))
+
+
+async def disowned(ledger: Ledger, *labels: str) -> dict[str, int]:
+    return await ledger.transact(lambda transaction: transaction.disowned(labels))
+
+
+async def owned_names(ledger: Ledger, labels: list[str] | None) -> tuple[OwnedName, ...]:
+    return await ledger.transact(lambda transaction: transaction.owned_names(labels))
+
+
+async def claim(transaction: Transaction, label: str) -> int | None:
+    await transaction.add_tunnel(
+        NewTunnel(
+            id="1" * 32, edge="e1", identity=ANONYMOUS, address="192.0.2.1", subnet="x", lease=30.0, expires_in=None
+        )
+    )
+    return await transaction.claim(Claim(tunnel="1" * 32, number=1, kind=Kind.HTTP, name=label, named=True))
+
+
+@asynchronous
+async def test_a_name_that_somebody_is_about_to_get_is_not_disowned(ledger: Ledger) -> None:
+    await with_edge(ledger, "e1", "eu", "192.0.2.1")
+    for wrong in (True, False):
+        claimed: Deferred[int | None] = Deferred()
+        go_on: Deferred[None] = Deferred()
+
+        async def work(
+            transaction: Transaction,
+            claimed: Deferred[int | None] = claimed,
+            go_on: Deferred[None] = go_on,
+            wrong: bool = wrong,
+        ) -> None:
+            claimed.callback(await claim(transaction, "blog"))
+            await go_on
+            if wrong:
+                raise GoneWrong
+
+        going_on = ledger.transact(work).addErrback(lambda failure: failure.trap(GoneWrong) and None)
+        epoch = await claimed
+        assert epoch is not None
+        assert list(await disowned(ledger, "blog", "other")) == ["other"]
+        go_on.callback(None)
+        await going_on
+        found = await disowned(ledger, "blog")
+        assert list(found) == (["blog"] if wrong else [])
+        assert all(each > epoch for each in found.values())
+
+
+@asynchronous
+async def test_a_claim_that_comes_while_a_name_is_disowned_has_the_higher_epoch(ledger: Ledger) -> None:
+    await with_edge(ledger, "e1", "eu", "192.0.2.1")
+    drawn: Deferred[dict[str, int]] = Deferred()
+    go_on: Deferred[None] = Deferred()
+
+    async def disown(transaction: Transaction) -> None:
+        drawn.callback(await transaction.disowned(["blog"]))
+        await go_on
+
+    disowning = ledger.transact(disown)
+    mine = (await drawn)["blog"]
+    claiming = ledger.transact(lambda transaction: claim(transaction, "blog"))
+    go_on.callback(None)
+    await disowning
+    theirs = await claiming
+    assert theirs is not None
+    assert theirs > mine
+
+
+@asynchronous
+async def test_a_regions_label_is_nobodys_stray(ledger: Ledger) -> None:
+    await with_edge(ledger, "e1", "eu", "192.0.2.1")
+    assert list(await disowned(ledger, "eu", "blog")) == ["blog"]
+
+
+@asynchronous
+async def test_regions_have_a_new_epoch_when_their_addresses_change_and_only_then(ledger: Ledger) -> None:
+    async def settled() -> dict[str, Region]:
+        return {each.name: each for each in await ledger.transact(lambda transaction: transaction.regions_settled())}
+
+    assert await settled() == {}
+    await with_edge(ledger, "e1", "eu", "192.0.2.1", "2001:db8::1")
+    await with_edge(ledger, "e2", "ap", "192.0.2.2")
+    first = await settled()
+    assert {name: each.addresses for name, each in first.items()} == {
+        "eu": ("192.0.2.1", "2001:db8::1"),
+        "ap": ("192.0.2.2",),
+    }
+    assert await settled() == first
+    await with_edge(ledger, "e3", "eu", "192.0.2.3", "192.0.2.1")
+    second = await settled()
+    assert second["eu"].addresses == ("192.0.2.1", "192.0.2.3", "2001:db8::1")
+    assert second["eu"].epoch > first["eu"].epoch
+    assert second["ap"] == first["ap"]
+    for edge in ("e1", "e3"):
+        await without_edge(ledger, edge)
+    last = await settled()
+    assert last["eu"].addresses == ()
+    assert last["eu"].epoch > second["eu"].epoch
+    assert await settled() == last
+
+
+@asynchronous
+async def test_names_are_said_with_their_owners_and_their_age(ledger: Ledger) -> None:
+    await with_edge(ledger, "e1", "eu", "192.0.2.1")
+    epoch = await ledger.transact(lambda transaction: claim(transaction, "blog"))
+    for labels in (None, ["blog", "other"]):
+        (owned,) = await owned_names(ledger, labels)
+        assert (owned.label, owned.region, owned.epoch, owned.tunnel) == ("blog", "eu", epoch, "1" * 32)
+        assert owned.age >= 0
+    assert await owned_names(ledger, []) == ()
