@@ -47,9 +47,9 @@ class BoundedRequest(Request):
     def _refuse(self, status: bytes, body: bytes) -> None:
         """Said by hand: for twisted.web there is no answer before the whole of the request."""
         self._refused = True
-        connection = self._connection()
-        connection.write(_NO_SUCH_BODY % (status, len(body), body))
-        connection.loseConnection()
+        self._connection().write(_NO_SUCH_BODY % (status, len(body), body))
+        # The channel's, not the connection's: TLS is not closed while something may still produce.
+        self.channel.loseConnection()
 
     def _connection(self) -> Any:
         return self.channel.transport
@@ -131,6 +131,7 @@ class Connections(WrappingFactory):
         gone: Deferred[None] = Deferred()
         self._gone = gone
         for connection in list(self.protocols):
+            connection.unregisterProducer()
             connection.loseConnection()
         bound = self._reactor.callLater(_SENDING_SECONDS, self._abort)
         gone.addBoth(lambda _: bound.cancel() if bound.active() else None)

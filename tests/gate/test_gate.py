@@ -17,8 +17,9 @@ import treq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.endpoints import SSL4ClientEndpoint, TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import LogLevel
 from twisted.web.http_headers import Headers
 
@@ -336,6 +337,19 @@ async def test_what_is_too_much_is_not_read(new_gate: NewGate, head: bytes, answ
     gate = new_gate()
     said = await gate.raw(b"PATCH " + ZONE.encode() + b" HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
     assert said.startswith(answer)
+
+
+@asynchronous
+async def test_behind_tls_it_is_the_same(powerdns: PowerDns, tmp_path: Path) -> None:
+    gate = Gate(powerdns, tmp_path)
+    endpoint = SSL4ClientEndpoint(reactor, "127.0.0.1", gate.service.port, CertificateOptions())
+    refused, idle = Stranger(), Stranger()
+    for each in (refused, idle):
+        await connectProtocol(endpoint, each)
+    refused.transport.write(b"PATCH /x HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n")
+    assert (await refused.over).startswith(b"HTTP/1.1 413 ")
+    await gate.stop()
+    assert await idle.over == b""
 
 
 @asynchronous

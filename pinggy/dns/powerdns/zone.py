@@ -160,7 +160,8 @@ class PowerDnsZone:
                     stale.append(change.name)
         if not took:
             raise self._none_up(only)
-        self._remember(changes, took)
+        if only is None:
+            self._remember(changes, took)
         if refused:
             raise ZoneError(" ".join(refused.values()))
         if stale:
