@@ -44,7 +44,9 @@ def grow(tree: Tree) -> None:
     )
     verb.add_argument("--secret-only", action="store_true", help="print nothing but its secret")
     noun.verb("list", show, "list all edges", "", "--json")
-    verb = noun.verb("remove", remove, "admit an edge no longer: its secret is refused, what it had leaves the zone", "eu1")
+    verb = noun.verb(
+        "remove", remove, "admit an edge no longer: its secret is refused, what it had leaves the zone", "eu1"
+    )
     verb.add_argument("name", metavar="NAME")
 
 

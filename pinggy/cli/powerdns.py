@@ -90,7 +90,10 @@ class PowerDns:
 
     def check(self) -> None:
         """Is it PowerDNS that answers, and does it take the key?"""
-        if self._decode(_Server, self._say("GET", "")).daemon_type != _AUTHORITATIVE:
+        body = self._say("GET", "", missing_is_none=True)
+        if body is None:
+            raise CommandFailed(self._stranger("it has no such path, as a gate has none"))
+        if self._decode(_Server, body).daemon_type != _AUTHORITATIVE:
             raise CommandFailed("It is a PowerDNS, but not an authoritative one.")
 
     def zone(self, domain: str) -> Standing | None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
 import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
@@ -19,6 +21,7 @@ from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
 from pinggy.core.managed_postgres import ManagedPostgres
 from pinggy.core.service import make_core
 from pinggy.edge.http_core_client import HttpCoreClient
+from pinggy.gate.config import parse_grant_key
 from pinggy.settings import Secret
 from pinggy.tunnel.request import Kind
 from pinggy.tunnel.token import parse_token
@@ -62,6 +65,7 @@ async def pinggy(tmp_path: Path) -> AsyncIterator[Installed]:
         operator_key=Secret(KEY),
         database=DatabaseSettings(url=url, pool=2),
         listen=ListenSettings(port=0),
+        grant_key=tmp_path / "grant.pem",
     )
     core = make_core(reactor, settings)
     core.startService()
@@ -136,3 +140,26 @@ async def test_edges_and_tunnels(pinggy: Installed) -> None:
     assert "closed-by-operator" in (await pinggy.listed("tunnel", "list", "--history"))[0]
     assert (await pinggy("tunnel", "close", tunnel)).status == 1
     await edge.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_zone(pinggy: Installed) -> None:
+    assert (await pinggy("zone", "show")).err == "Nothing of tunnels or edges should stand in the zone a.example.\n"
+    await pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "2001:db8::1")
+    rows = await pinggy.listed("zone", "show")
+    assert sorted((row[0], row[1], row[2], row[4]) for row in rows) == [
+        ("eu.a.example", "A", "192.0.2.1", "region"),
+        ("eu.a.example", "AAAA", "2001:db8::1", "region"),
+    ]
+    checked = await pinggy("zone", "check")
+    assert (checked.status, checked.out) == (1, "")
+    assert "name no servers of the zone" in checked.err
+    key = await pinggy("zone", "key")
+    assert key.status == 0
+    assert isinstance(parse_grant_key(tomllib.loads(key.out)["grant_key"]), Ed25519PublicKey)
+
+    assert (await pinggy("edge", "remove", "eu1")).err == "Edge eu1 is admitted no longer.\n"
+    assert await pinggy.listed("edge", "list") == []
+    assert await pinggy.listed("zone", "show") == []
+    removed = await pinggy("edge", "remove", "eu1")
+    assert (removed.status, removed.err) == (1, "pinggy: There is no edge eu1.\n")

@@ -197,7 +197,8 @@ SERVER = "/api/v1/servers/localhost"
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        (404, b"<h1>No</h1>", "What answers there is not PowerDNS's own API: it answers 404."),
+        (404, b"<h1>No</h1>", "What answers there is not PowerDNS's own API: it has no such path, as a gate has none."),
+        (404, b'{"error": "There is nothing at this path."}', "it has no such path, as a gate has none."),
         (200, b"<h1>Yes</h1>", "What answers there is not PowerDNS's own API: its answer is not understood."),
         (200, b'{"daemon_type": "recursor"}', "It is a PowerDNS, but not an authoritative one."),
         (500, b'{"error": "on \x1b[1mfire"}', "PowerDNS's own API: it answers 500."),
