@@ -5,6 +5,8 @@ api
     the subset of PowerDNS's HTTP API that edges use.
 asked
     pure: the body of a PATCH to changes, each held to its proof.
+door
+    what the gate does with a PATCH: proofs, epochs, then PowerDNS; complaints is what it logs of strangers.
 epochs
     the highest epoch of each name, in SQLite: durable before PowerDNS is written.
 traffic
