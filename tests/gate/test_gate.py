@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,16 @@ def patch_of(one: NameRecord, **changes: Any) -> bytes:
     return json.dumps({"rrsets": [{**rrset, **changes}]}).encode()
 
 
+@pytest.fixture
+def mortal() -> Iterator[PowerDns]:
+    """A server of the test's own, to be killed."""
+    server = PowerDns()
+    server.start()
+    server.make_zone()
+    yield server
+    server.stop()
+
+
 # -- edges ----------------------------------------------------------------------------------------------------------
 
 
@@ -231,10 +241,9 @@ async def test_a_replay_is_of_no_use(new_gate: NewGate, new_zone: NewZone) -> No
 
 
 @asynchronous
-async def test_what_powerdns_did_not_take_may_be_asked_again(new_zone: NewZone, tmp_path: Path) -> None:
-    mortal = PowerDns()
-    mortal.start()
-    mortal.make_zone()
+async def test_what_powerdns_did_not_take_may_be_asked_again(
+    mortal: PowerDns, new_zone: NewZone, tmp_path: Path
+) -> None:
     gate = Plain(mortal, tmp_path)
     zone = new_zone(gate.server)
     with logged("pinggy.gate") as lines:
@@ -257,7 +266,6 @@ async def test_what_powerdns_did_not_take_may_be_asked_again(new_zone: NewZone, 
     assert lines[1:] == ["PowerDNS takes changes again"]
     await zone.close()
     await gate.service.stopService()
-    mortal.stop()
 
 
 @pytest.mark.parametrize(
