@@ -86,7 +86,7 @@ class Authority:
                 raise NotAuthentic.of()
             return edge
 
-        return self._ledger.transact(work)
+        return self._ledger.look(work)
 
     def register(self, edge: EdgeEntry, message: Register) -> Deferred[Registered]:
         """*edge* has started: the tunnels of its earlier instances are over."""
@@ -118,7 +118,7 @@ class Authority:
 
     def identify(self, credential: Credential) -> Deferred[Identity]:
         """Fails with `TokenMistyped`, `TokenUnknown` or `KeyUnknown`."""
-        return self._ledger.transact(lambda ledger: _identity(ledger, credential))
+        return self._ledger.look(lambda ledger: _identity(ledger, credential))
 
     # -- tunnels ----------------------------------------------------------------------------------------------
 
@@ -188,6 +188,7 @@ class Authority:
                 address=message.address,
                 force=message.force,
                 taken_ports=frozenset(message.taken_ports),
+                new=tunnel is None,
             ),
         )
         results = await claims.serve(message.wants)

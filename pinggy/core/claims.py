@@ -33,7 +33,10 @@ class _Busy(Busy):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """The tunnel that claims, at an edge of *region*. *taken_ports* could not be bound by that edge."""
+    """
+    The tunnel that claims, at an edge of *region*; a *new* one holds nothing yet. *taken_ports* could not be bound by
+    that edge.
+    """
 
     tunnel: str
     region: str
@@ -41,6 +44,7 @@ class Claimant:
     address: str
     force: bool
     taken_ports: frozenset[int]
+    new: bool = False
 
 
 class Claims:
@@ -66,8 +70,9 @@ class Claims:
 
     async def serve(self, wants: Sequence[Want]) -> tuple[Granted | Refused, ...]:
         """One result for each of *wants*, in their order; their numbers are distinct."""
-        held = await self._ledger.forwardings(self._claimant.tunnel)
-        self._held = {each.forwarding.number: each for each in held}
+        if not self._claimant.new:
+            held = await self._ledger.forwardings(self._claimant.tunnel)
+            self._held = {each.forwarding.number: each for each in held}
         self._regions = await self._ledger.regions()
         results = {}
         for want in sorted(wants, key=lambda want: (_is_default(want), want.name or "", want.port or 0, want.number)):

@@ -365,6 +365,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        """As `transact`, for *work* that only reads, and by one statement: it costs one way to the store and back."""
+        ...
+
     def check(self) -> Deferred[None]:
         """Fires when the store has answered. Fails with `LedgerAway`."""
         ...

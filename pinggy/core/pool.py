@@ -31,11 +31,16 @@ _ATTEMPTS = 10
 
 
 class Cursor(Protocol):
-    """What work does its statements with: `txpostgres.Cursor`."""
+    """What work does its statements with."""
 
-    rowcount: int
+    @property
+    def rowcount(self) -> int: ...
 
     def execute(self, sql: str, values: Any = None) -> Deferred[Any]: ...
+
+    def later(self, sql: str, values: Any = None) -> None:
+        """Execute it with the next statement or the commit, in one message: nobody reads what it gives."""
+        ...
 
     def fetchall(self) -> list[tuple[Any, ...]]: ...
 
@@ -58,6 +63,63 @@ class _Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres ha
             super().doRead()
         except (psycopg2.Error, ValueError):
             self.close()
+
+
+class _Session:
+    """
+    The statements of one piece of work, one by one, over a cursor of txpostgres.
+
+    What nobody waits for goes with the next message: each costs a way to the server and back, and most of the CPU.
+    """
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self._queued: list[bytes] = []
+        self._commit: str | None = None
+        self._begun = False
+
+    @property
+    def rowcount(self) -> int:
+        return int(self._cursor.rowcount)
+
+    def begin(self) -> None:
+        self._queued.append(b"BEGIN")
+        self._commit = "COMMIT"
+
+    def execute(self, sql: str, values: Any = None) -> Deferred[Any]:
+        self.later(sql, values)
+        return self._send()
+
+    def later(self, sql: str, values: Any = None) -> None:
+        self._queued.append(self._cursor.mogrify(sql, values))
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._cursor.fetchall()
+        return rows
+
+    async def end(self) -> None:
+        if self._commit is not None:
+            self.later(self._commit)
+        if self._queued:
+            await self._send()
+
+    async def undo(self) -> None:
+        self._queued = [b"ROLLBACK"]
+        if self._begun:
+            await self._send()
+
+    def _send(self) -> Deferred[Any]:
+        # A statement may end in a comment.
+        message, self._queued = b"\n;".join(self._queued), []
+        self._begun = self._commit is not None
+        sent: Deferred[Any] = self._cursor.execute(message)
+        return sent
+
+
+def _transaction(cursor: Any) -> _Session:
+    session = _Session(cursor)
+    session.begin()
+    return session
 
 
 class Pool:
@@ -85,10 +147,17 @@ class Pool:
         self._away = False
 
     def transact(self, work: Work[T], *, repeatable: bool = True) -> Deferred[T]:
-        """As `pinggy.core.ledger.Ledger.transact`, over a bare cursor."""
+        """As `pinggy.core.ledger.Ledger.transact`, over a cursor."""
+        return self._run(work, _transaction, repeatable)
+
+    def look(self, work: Work[T]) -> Deferred[T]:
+        """As `pinggy.core.ledger.Ledger.look`, over a cursor."""
+        return self._run(work, _Session, True)
+
+    def _run(self, work: Work[T], begin: Callable[[Any], _Session], repeatable: bool) -> Deferred[T]:
         # Counted from here on: those who queue behind others that wait in vain do not wait as long once more.
         deadline = self._reactor.seconds() + self._patience
-        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, repeatable, deadline)))
+        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, begin, repeatable, deadline)))
 
     def close(self) -> Deferred[None]:
         """Fires when the work in hand is done and all connections are closed; later work is refused."""
@@ -103,14 +172,14 @@ class Pool:
         for _ in range(self._size):
             self._seats.release()
 
-    async def _patiently(self, work: Work[T], repeatable: bool, deadline: float) -> T:
+    async def _patiently(self, work: Work[T], begin: Callable[[Any], _Session], repeatable: bool, deadline: float) -> T:
         pause = _FIRST_PAUSE
         attempts = 0
         while not self._closed:
             attempts += 1
             try:
                 connection = await self._take()
-                return await self._once(connection, work)
+                return await self._once(connection, begin(connection.cursor()), work)
             except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
                 # The server has undone everything: start over.
                 if attempts >= _ATTEMPTS:
@@ -152,17 +221,15 @@ class Pool:
         self._note_back()
         return connection
 
-    async def _once(self, connection: _Connection, work: Work[T]) -> T:
+    async def _once(self, connection: _Connection, session: _Session, work: Work[T]) -> T:
         """One transaction, by hand: txpostgres logs a failed rollback, which on a dead connection is no news."""
         committing = False
-        cursor: Cursor = connection.cursor()
         try:
-            await cursor.execute("BEGIN")
-            answer = await work(cursor)
+            answer = await work(session)
             committing = True
-            await cursor.execute("COMMIT")
+            await session.end()
         except BaseException as error:
-            if await self._rolled_back(connection, cursor):
+            if await self._rolled_back(connection, session):
                 self._idle.append(connection)
                 raise
             if isinstance(error, psycopg2.Error):
@@ -171,11 +238,11 @@ class Pool:
         self._idle.append(connection)
         return answer
 
-    async def _rolled_back(self, connection: _Connection, cursor: Cursor) -> bool:
+    async def _rolled_back(self, connection: _Connection, session: _Session) -> bool:
         """Whether *connection* is fit for the next; otherwise it is closed."""
         try:
             if not connection.closed:
-                await cursor.execute("ROLLBACK")
+                await session.undo()
                 return True
         except psycopg2.Error:
             pass

@@ -120,6 +120,9 @@ class MemoryLedger(Ledger):
             self._books = before
             raise
 
+    def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        return self.transact(work)
+
     def check(self) -> Deferred[None]:
         async def work(ledger: Transaction) -> None:
             pass

@@ -62,6 +62,9 @@ class SlowLedger(Ledger):
         self._held.append(lambda: answer.chainDeferred(later))
         return later
 
+    def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        return self.transact(work)
+
     def check(self) -> Deferred[None]:
         return self._ledger.check()
 

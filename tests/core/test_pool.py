@@ -17,6 +17,7 @@ from pinggy.core.ledger import LedgerAway, LedgerError
 from pinggy.core.managed_postgres import ManagedPostgres
 from pinggy.core.pool import Cursor, Pool
 from pinggy.settings import Secret
+from pinggy.tunnel.refusals import Busy
 from tests.support.postgres import QUICK, Databases, execute
 
 asynchronous = pytest_twisted.ensureDeferred
@@ -96,6 +97,61 @@ async def test_a_restart_of_the_database_under_use_is_survived(tmp_path: Path, m
     finally:
         await pool.close()
         await again.stop()
+
+
+@asynchronous
+async def test_what_nobody_waits_for_is_done_in_its_order_and_with_the_commit(
+    postgres: Databases, make_pool: MakePool
+) -> None:
+    pool = make_pool(postgres.new())
+
+    async def work(cursor: Cursor) -> list[Any]:
+        cursor.later("CREATE TABLE said (what text) -- a comment at the end")
+        cursor.later("INSERT INTO said VALUES (%s)", ("it's 100 %; --",))
+        await cursor.execute("SELECT what FROM said")
+        rows = cursor.fetchall()
+        cursor.later("INSERT INTO said VALUES (%s)", ("last",))
+        return rows
+
+    assert await pool.transact(work) == [("it's 100 %; --",)]
+    assert await select(pool, "SELECT count(*) FROM said") == 2
+
+
+@asynchronous
+async def test_what_fails_late_undoes_everything(postgres: Databases, make_pool: MakePool) -> None:
+    pool = make_pool(postgres.new(), size=1)
+    await select(pool, "CREATE TABLE said (what text UNIQUE); SELECT 1")
+
+    async def twice(cursor: Cursor) -> None:
+        await cursor.execute("INSERT INTO said VALUES ('once')")
+        cursor.later("INSERT INTO said VALUES ('once')")
+
+    async def refuse(cursor: Cursor) -> None:
+        cursor.later("INSERT INTO said VALUES ('never')")
+        raise Busy("no")
+
+    for work, failure in ((twice, LedgerError), (refuse, Busy)):
+        with pytest.raises(failure):
+            await pool.transact(work)
+        assert await select(pool, "SELECT count(*) FROM said") == 0
+
+
+@asynchronous
+async def test_a_look_is_no_transaction(postgres: Databases, make_pool: MakePool) -> None:
+    pool = make_pool(postgres.url, size=1)
+
+    async def work(cursor: Cursor) -> list[Any]:
+        await cursor.execute("SELECT now() = statement_timestamp(), txid_current_if_assigned() IS NULL")
+        return cursor.fetchall()
+
+    async def wrong(cursor: Cursor) -> None:
+        await cursor.execute("SELECT nonsense")
+
+    assert await pool.look(work) == [(True, True)]
+    with pytest.raises(LedgerError):
+        await pool.look(wrong)
+    execute(postgres.url, KILL_ALL)
+    assert await pool.look(work) == [(True, True)]
 
 
 @asynchronous

@@ -66,7 +66,7 @@ class ClaimStatements(Statements):
         return epoch
 
     async def end_forwardings(self, tunnel: str, numbers: Collection[int]) -> None:
-        await self._run(
+        self._later(
             """
             WITH gone AS (DELETE FROM forwardings WHERE tunnel = %s AND number = ANY(%s::bigint[]) RETURNING *)
             INSERT INTO ended_forwardings (tunnel, number, kind, name, port, epoch, started)

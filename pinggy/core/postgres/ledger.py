@@ -30,11 +30,14 @@ class PostgresLedger(Ledger):
     ) -> Deferred[T]:
         return self._pool.transact(lambda cursor: work(PostgresTransaction(cursor)), repeatable=repeatable)
 
+    def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        return self._pool.look(lambda cursor: work(PostgresTransaction(cursor)))
+
     def check(self) -> Deferred[None]:
         async def work(cursor: Cursor) -> None:
             await cursor.execute("SELECT 1")
 
-        return self._pool.transact(work)
+        return self._pool.look(work)
 
 
 class PostgresTransaction(

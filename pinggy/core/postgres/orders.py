@@ -18,7 +18,7 @@ class OrderStatements(Statements):
         # everywhere, so that no two transactions wait for each other.
         for edge in sorted(edges):
             mine = [each for each in orders if each.edge == edge]
-            await self._run(
+            self._later(
                 """
                 INSERT INTO order_streams (edge, last) VALUES (%s, %s)
                     ON CONFLICT (edge) DO UPDATE SET last = order_streams.last + excluded.last;
@@ -41,7 +41,7 @@ class OrderStatements(Statements):
     async def begin_orders(self, edge: str) -> int:
         last = await self._value("SELECT last FROM order_streams WHERE edge = %s FOR UPDATE", edge)
         if last is not None:
-            await self._run("DELETE FROM orders WHERE edge = %s", edge)
+            self._later("DELETE FROM orders WHERE edge = %s", edge)
         return last or 0
 
     async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:

@@ -28,6 +28,10 @@ class Statements:
         row = await self._row(sql, *values)
         return None if row is None else row[0]
 
+    def _later(self, sql: str, *values: Any) -> None:
+        """Run *sql* with the next statement or the commit."""
+        self._cursor.later(sql, values)
+
     async def _run(self, sql: str, *values: Any) -> int:
         """How many rows the last statement of *sql* changed."""
         await self._cursor.execute(sql, values)

@@ -24,7 +24,7 @@ class TunnelStatements(Statements):
     async def lock(self, *subjects: str) -> None:
         # In one order everywhere, so that no two wait for each other.
         for subject in sorted(subjects):
-            await self._run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", subject)
+            self._later("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", subject)
 
     async def tunnel(self, tunnel: str) -> TunnelEntry | None:
         row = await self._row(
@@ -45,7 +45,7 @@ class TunnelStatements(Statements):
         )
 
     async def add_tunnel(self, tunnel: NewTunnel) -> None:
-        await self._run(
+        self._later(
             "INSERT INTO tunnels (id, edge, instance, account, label, address, subnet, lease, expires)"
             " SELECT %s, name, instance, %s, %s, %s, %s,"
             " now() + make_interval(secs => %s), now() + make_interval(secs => %s) FROM edges WHERE name = %s",
@@ -60,10 +60,10 @@ class TunnelStatements(Statements):
         )
 
     async def forget_tunnel(self, tunnel: str) -> None:
-        await self._run("DELETE FROM tunnels WHERE id = %s", tunnel)
+        self._later("DELETE FROM tunnels WHERE id = %s", tunnel)
 
     async def extend_lease(self, tunnel: str, lease: float) -> None:
-        await self._run("UPDATE tunnels SET lease = now() + make_interval(secs => %s) WHERE id = %s", lease, tunnel)
+        self._later("UPDATE tunnels SET lease = now() + make_interval(secs => %s) WHERE id = %s", lease, tunnel)
 
     async def crowd(self, account: str | None, subnet: str) -> Crowd:
         row = await self._row(
@@ -80,11 +80,15 @@ class TunnelStatements(Statements):
         return Crowd(of_account=row[0], anonymous_of_subnet=row[1], new_of_subnet=row[2])
 
     async def end_of(self, tunnel: str) -> Refusal | None:
-        row = await self._row("SELECT code, text FROM ended_tunnels WHERE id = %s", tunnel)
-        if row is not None:
-            return from_wire(row[0], row[1])
-        early = await self._row("SELECT 1 FROM early_releases WHERE tunnel = %s", tunnel)
-        return ClientLeft.of() if early else None
+        row = await self._row(
+            "SELECT code, text FROM ended_tunnels WHERE id = %s"
+            " UNION ALL SELECT NULL, NULL FROM early_releases WHERE tunnel = %s LIMIT 1",
+            tunnel,
+            tunnel,
+        )
+        if row is None:
+            return None
+        return ClientLeft.of() if row[0] is None else from_wire(row[0], row[1])
 
     async def end(self, tunnels: Collection[str], reason: Refusal) -> tuple[Ended, ...]:
         if not tunnels:
@@ -117,14 +121,14 @@ class TunnelStatements(Statements):
         return _ended(rows)
 
     async def set_live(self, tunnel: str, numbers: Collection[int]) -> None:
-        await self._run(
+        self._later(
             "UPDATE forwardings SET live = true WHERE tunnel = %s AND number = ANY(%s::bigint[])",
             tunnel,
             list(numbers),
         )
 
     async def note_usage(self, usage: Usage) -> None:
-        await self._run(
+        self._later(
             "UPDATE tunnels SET received = greatest(received, %s), sent = greatest(sent, %s),"
             " visitors = greatest(visitors, %s) WHERE id = %s",
             usage.received,
@@ -134,9 +138,7 @@ class TunnelStatements(Statements):
         )
 
     async def release_early(self, edge: str, tunnel: str) -> None:
-        await self._run(
-            "INSERT INTO early_releases (tunnel, edge) VALUES (%s, %s) ON CONFLICT DO NOTHING", tunnel, edge
-        )
+        self._later("INSERT INTO early_releases (tunnel, edge) VALUES (%s, %s) ON CONFLICT DO NOTHING", tunnel, edge)
 
     async def renew(self, edge: str, usages: Sequence[Usage], lease: float) -> tuple[Lost, ...]:
         # A row that somebody else holds is passed over: whoever changes a tunnel ends it or extends its lease.
@@ -188,7 +190,7 @@ class TunnelStatements(Statements):
         return tuple(tunnel for tunnel, lost in rows if lost), tuple(tunnel for tunnel, lost in rows if not lost)
 
     async def forget_old(self, early: float, history: float) -> None:
-        await self._run(
+        self._later(
             """
             DELETE FROM early_releases WHERE at < now() - make_interval(secs => %s);
             WITH gone AS (
