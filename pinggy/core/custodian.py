@@ -27,6 +27,7 @@ from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
 from pinggy.wire import operator
 
+_GLANCE = 1.0  # seconds between two questions to each server whether it is up
 _AT_ONCE = 100
 _PAUSE = 0.05  # seconds between two times so many: edges publish meanwhile
 _MOST_LINES = 100
@@ -45,6 +46,8 @@ class KeptZone(Protocol):
     def withdraw(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
 
     def contents(self, server: PowerDnsServer) -> Deferred[Mapping[str, Standing]]: ...
+
+    def look(self) -> Deferred[None]: ...
 
 
 class Custodian:
@@ -77,6 +80,8 @@ class Custodian:
         self._turns = {server: DeferredLock() for server in zone.servers}
         self._in_hand: set[Deferred[None]] = set()
         self._next: IDelayedCall | None = None
+        self._glance: IDelayedCall | None = None
+        self._later: list[IDelayedCall] = []
         self._running = False
         news.on_edges.append(self._edges_changed)
         news.on_ended.append(self._ended)
@@ -85,18 +90,25 @@ class Custodian:
         self._running = True
         self._edges_changed()
         self._next = self._clock.callLater(self._first, self._round)
+        self._glance = self._clock.callLater(_GLANCE, self._look_up)
 
     def stop(self) -> Deferred[None]:
         """Fires when what is under way is over."""
         self._running = False
-        if self._next is not None and self._next.active():
-            self._next.cancel()
+        for call in (self._next, self._glance, *self._later):
+            if call is not None and call.active():
+                call.cancel()
         return gatherResults([_fired_like(each) for each in self._in_hand]).addCallback(lambda _: None)
 
     def returned(self, server: PowerDnsServer) -> None:
-        """*server* was away, and has missed changes."""
+        """*server* was away, and has missed changes; those of young grants are looked for a little later."""
         if self._running:
             self._do(self._look(server, mend=True))
+            self._later = [call for call in self._later if call.active()]
+            self._later.append(self._clock.callLater(YOUNG, self._look_again, server))
+
+    def _look_again(self, server: PowerDnsServer) -> None:
+        self._do(self._look(server, mend=True))
 
     def report(self, mend: bool) -> Deferred[operator.ZoneReport]:
         """Compare all servers now, and *mend*."""
@@ -138,6 +150,15 @@ class Custodian:
         """Those of *labels* that live tunnels have."""
         owned = await self._ledger.transact(lambda ledger: ledger.owned_names(labels))
         return {each.label for each in owned}
+
+    def _look_up(self) -> None:
+        """The core writes seldom: whether a server was away, and is back, it must ask."""
+
+        def again(_: object) -> None:
+            if self._running:
+                self._glance = self._clock.callLater(_GLANCE, self._look_up)
+
+        self._do(_waited(self._zone.look())).addCallback(again)
 
     # -- comparing ----------------------------------------------------------------------------------------------------
 
@@ -261,6 +282,10 @@ class Custodian:
 def _portions(labels: Iterable[str]) -> Iterable[list[str]]:
     found = list(labels)
     return (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE))
+
+
+async def _waited(call: Deferred[None]) -> None:
+    await call
 
 
 def _fired_like(call: Deferred[None]) -> Deferred[None]:

@@ -245,12 +245,37 @@ class Deployment:
             self.pinggy("name", "reserve", account, name)
         return self.pinggy("token", "add", account).stdout.strip()
 
-    def ssh(self, region: str, user: str, local_port: int, *words: str) -> subprocess.Popen[str]:
-        """A real ssh to the edge of *region*, with its default forwarding to *local_port*."""
+    def visit(self, region: str, name: str) -> str:
+        """What a visitor of *name* gets at the edge of *region*."""
+        where = f"{name}.{DOMAIN}:{self.public_port}:{self.addresses[region]}"
+        return subprocess.run(
+            ["curl", "-s", "--max-time", "20", "--resolve", where, f"http://{name}.{DOMAIN}:{self.public_port}/"],
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
+        ).stdout
+
+    def ssh_until_live(self, region: str, user: str, local_port: int, part: str) -> subprocess.Popen[str]:
+        """Start ssh, again where it is refused, until it prints *part*: what it needs is just coming back."""
+        bound = time.monotonic() + PATIENCE
+        while True:
+            ssh = self.ssh(region, user, local_port)
+            lines = Lines(ssh)
+            while (line := lines.next()) is not None:
+                if part in line:
+                    return ssh
+            assert time.monotonic() < bound, lines.seen
+
+    def ssh(
+        self, region: str, user: str, local_port: int, *words: str, named: str | None = None
+    ) -> subprocess.Popen[str]:
+        """A real ssh to the edge of *region*, which forwards the default, or *named*, to *local_port*."""
+        forward = f"0:127.0.0.1:{local_port}" if named is None else f"{named}:1:127.0.0.1:{local_port}"
         return subprocess.Popen(
             [
                 *("ssh", "-p", str(self.public_port), "-o", f"UserKnownHostsFile={self.known_hosts}"),
-                *("-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"-R0:127.0.0.1:{local_port}"),
+                *("-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-R", forward),
                 *(f"{user}@{self.addresses[region]}", *words),
             ],
             stdin=subprocess.DEVNULL,
@@ -271,6 +296,22 @@ class Deployment:
         bound = time.monotonic() + PATIENCE
         while any(self.dig(name)):
             assert time.monotonic() < bound, f"{name} still stands: {self.dig(name)}"
+
+    def differences(self, *names: str) -> str:
+        """Check the zone until all of *names* are found to differ; the table."""
+        bound = time.monotonic() + PATIENCE
+        while True:
+            checked = self.pinggy("zone", "check", check=False)
+            if all(name in checked.stdout for name in names):
+                assert checked.returncode == 1
+                return checked.stdout
+            assert time.monotonic() < bound, checked.stdout
+
+    def until_stands(self, name: str, target: str) -> None:
+        """Ask the servers until all say *target* of *name*: it is being repaired."""
+        bound = time.monotonic() + PATIENCE
+        while set(self.dig(name)) != {target}:
+            assert time.monotonic() < bound, f"{name} stands as {self.dig(name)}"
 
     def dig(self, name: str, kind: str = "CNAME") -> list[str]:
         """What each authoritative server says of *name*, one short answer a server, empty for none."""

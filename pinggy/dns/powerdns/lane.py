@@ -4,6 +4,7 @@ All that belongs to one server: its writer, its health, and where it is asked.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import dns.message
 import dns.rcode
 from dns.message import Message
 from dns.rdatatype import SOA
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from pinggy.dns.answer import LARGEST_DATAGRAM
@@ -27,6 +28,8 @@ from pinggy.dns.probe import DnsProbe
 from pinggy.dns.question import ask
 from pinggy.dns.zone import NameRecord, ZoneError
 
+# Names whose changes a server has missed; of more, the core's custodian puts the oldest right.
+_MOST_OWED = 20_000
 # A question is sent so often, each time waited for so many seconds at the most.
 _ASKED_TIMES, _ASKED_SECONDS = 3, 1.0
 
@@ -50,6 +53,7 @@ class Lane:
         self._reactor = reactor
         self._domain = domain
         self._writer = Writer(self.api.patch)
+        self._owed: OrderedDict[str, Change] = OrderedDict()
         self._patience = min(_ASKED_SECONDS, timeout)
         self._probe = DnsProbe(reactor, [server.dns_server], timeout=self._patience, tries=_ASKED_TIMES)
 
@@ -65,8 +69,42 @@ class Lane:
         """As `Writer.put`; a failure marks the server down."""
         return self._writer.put(changes).addErrback(self._failed)
 
+    def owe(self, changes: Sequence[Change]) -> None:
+        """
+        The server has missed *changes*: `pay` them when it is back. Its gate sees to it that they are not too late; to
+        PowerDNS itself nothing is owed, for there a late change would undo a newer owner's.
+        """
+        if not self.server.gate:
+            return
+        for change in changes:
+            standing = self._owed.get(change.name)
+            if standing is None or standing.rank <= change.rank:
+                self._owed[change.name] = change
+                self._owed.move_to_end(change.name)
+        while len(self._owed) > _MOST_OWED:
+            self._owed.popitem(last=False)
+
+    def pay(self) -> None:
+        owed, self._owed = list(self._owed.values()), OrderedDict()
+        if owed:
+            self.put(owed).addErrback(self._still_owed, owed)
+
+    def _still_owed(self, failure: Failure, owed: Sequence[Change]) -> None:
+        failure.trap(ServerAway)
+        self.owe(owed)
+
     def confirm(self, record: NameRecord) -> Deferred[None]:
         return self._probe.confirm_at(self.server.dns_server, record)
+
+    def look(self) -> Deferred[None]:
+        """
+        Ask a server that is taken to be up whether it is; if not, it is marked down, and so told of when it is back.
+        """
+        return self._healthy().addErrback(self._not_well) if self.up else succeed(None)
+
+    def _not_well(self, failure: Failure) -> None:
+        failure.trap(ServerAway, ZoneError)
+        self.health.down(failure.getErrorMessage())
 
     async def _close(self) -> None:
         self.health.stop()

@@ -88,11 +88,16 @@ class PowerDnsZone:
         """
         return Deferred.fromCoroutine(self._contents(server))
 
+    def look(self) -> Deferred[None]:
+        """Ask every server that is taken to be up whether it is. Who writes seldom learns of a return only so."""
+        return gatherResults([each.look() for each in self._lanes.values()]).addCallback(lambda _: None)
+
     def close(self) -> Deferred[None]:
         """Fires when what is under way is over, and the connections are closed."""
         return gatherResults([each.close() for each in self._lanes.values()]).addCallback(lambda _: None)
 
     def _returned(self, server: PowerDnsServer) -> None:
+        self._lanes[server].pay()
         self.on_return(server)
 
     async def _contents(self, server: PowerDnsServer) -> Mapping[str, Standing]:
@@ -162,6 +167,9 @@ class PowerDnsZone:
             raise self._none_up(only)
         if only is None:
             self._remember(changes, took)
+            for lane in self._lanes.values():
+                if lane not in took:
+                    lane.owe(changes)
         if refused:
             raise ZoneError(" ".join(refused.values()))
         if stale:

@@ -1,0 +1,129 @@
+"""The service of the seed, with real programs: one core, two PowerDNS behind gates, edges in three regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.deployment import DOMAIN, Deployment
+from tests.support.local_servers import WebServer, web_server
+from tests.support.powerdns import rrset
+from tests.support.service import PATIENCE, Lines
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    made = Deployment(tmp_path_factory.mktemp("deployment"))
+    try:
+        made.start()
+        yield made
+        assert made.failures() == []
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+def test_each_region_has_the_addresses_of_its_edges_on_every_server(deployment: Deployment) -> None:
+    for region, address in deployment.addresses.items():
+        assert deployment.dig(region, "A") == [address, address]
+
+
+def test_the_eight_steps(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("walker", "walk")
+    ssh = deployment.ssh("ap", token, local.port)
+    lines = Lines(ssh)
+    # At the moment the URL is printed, both servers answer.
+    url = lines.until("http://walk.")
+    assert deployment.dig("walk") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
+    assert url == f"http://walk.{DOMAIN}:{deployment.public_port}"
+    assert '"method": "GET"' in deployment.visit("ap", "walk")
+    rows = deployment.pinggy("tunnel", "list").stdout
+    assert "http walk" in rows
+    ssh.terminate()
+    ssh.wait(PATIENCE)
+    deployment.edges["ap"].until("has ended: client-left")
+    deployment.until_gone("walk")
+    assert "http walk" not in deployment.pinggy("tunnel", "list").stdout
+
+
+def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(
+    deployment: Deployment, local: WebServer
+) -> None:
+    token = deployment.new_token("mover", "move")
+    old = deployment.ssh("us", token, local.port)
+    old_lines = Lines(old)
+    old_lines.until("http://move.")
+    assert deployment.dig("move") == [f"us.{DOMAIN}.", f"us.{DOMAIN}."]
+
+    busy = deployment.ssh("eu", token, local.port)
+    assert "is already active" in "".join(Lines(busy).rest())
+    assert busy.wait(PATIENCE) == 1
+
+    new = deployment.ssh("eu", f"{token}+force", local.port)
+    Lines(new).until("http://move.")
+    assert deployment.dig("move") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+    assert old_lines.rest()[-1] == "Taken over: a newer session from 127.0.0.1 has started with force."
+    assert old.wait(PATIENCE) == 1
+    # The old edge has released and withdrawn by now: late, and of a lower epoch.
+    deployment.edges["us"].until("has ended: taken-over")
+    assert '"method": "GET"' in deployment.visit("eu", "move")
+    assert deployment.dig("move") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+    new.terminate()
+    new.wait(PATIENCE)
+    deployment.until_gone("move")
+
+
+def test_what_an_old_owner_does_late_changes_nothing(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("sleeper", "sleep")
+    old = deployment.ssh("us", token, local.port)
+    Lines(old).until("http://sleep.")
+    # The old edge stands still while its name is taken over; its release and its DNS delete come when it wakes.
+    deployment.edges["us"].freeze()
+    new = deployment.ssh("ap", f"{token}+force", local.port)
+    Lines(new).until("http://sleep.")
+    assert deployment.dig("sleep") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
+    deployment.edges["us"].thaw()
+    deployment.edges["us"].until("has ended:")
+    old.wait(PATIENCE)
+    assert deployment.dig("sleep") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
+    assert '"method": "GET"' in deployment.visit("ap", "sleep")
+    assert deployment.pinggy("zone", "check").returncode == 0
+    new.terminate()
+    new.wait(PATIENCE)
+    deployment.until_gone("sleep")
+
+
+def test_the_operator_closes_a_tunnel_at_once(deployment: Deployment, local: WebServer) -> None:
+    ssh = deployment.ssh("eu", "guest", local.port)
+    lines = Lines(ssh)
+    lines.until("https://")
+    (row,) = [row for row in deployment.pinggy("tunnel", "list").stdout.splitlines() if " eu " in row]
+    deployment.pinggy("tunnel", "close", row.split()[0])
+    assert lines.rest()[-1] == "The operator has closed this tunnel."
+    assert ssh.wait(PATIENCE) == 1
+
+
+def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("honest", "truth")
+    ssh = deployment.ssh("ap", token, local.port)
+    Lines(ssh).until("http://truth.")
+    server = deployment.servers[1]
+    server.write(
+        [rrset(f"truth.{DOMAIN}.", "CNAME", f"us.{DOMAIN}."), rrset(f"stray.{DOMAIN}.", "CNAME", f"us.{DOMAIN}.")]
+    )
+    # A grant that is seconds old is left to its edge: then both are found and named.
+    found = deployment.differences(f"truth.{DOMAIN}", f"stray.{DOMAIN}")
+    assert f"CNAME us.{DOMAIN}" in found
+    deployment.pinggy("zone", "check", "--mend")
+    assert deployment.dig("truth") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
+    assert deployment.dig("stray") == ["", ""]
+    assert deployment.pinggy("zone", "check").returncode == 0
+    ssh.terminate()
+    ssh.wait(PATIENCE)
+    deployment.until_gone("truth")
