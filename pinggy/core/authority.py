@@ -95,8 +95,10 @@ class Authority:
         _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
 
         async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...]]:
-            left = await ledger.register_edge(edge.name, message.instance, message.host_keys)
-            ended = await ledger.end(left, refusals.EdgeStopping("The edge was started anew: start the tunnel again."))
+            start = await ledger.register_edge(edge.name, message.instance, message.host_keys)
+            ended = await ledger.end(
+                start.left, refusals.EdgeStopping("The edge was started anew: start the tunnel again.")
+            )
             if ended:
                 self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
             answer = Registered(
@@ -104,7 +106,7 @@ class Authority:
                 region=edge.region,
                 domain=self._settings.domain,
                 lease=self._settings.lease,
-                orders=await ledger.begin_orders(edge.name),
+                orders=await ledger.begin_orders(edge.name, start.anew),
             )
             return answer, ended
 

@@ -47,6 +47,14 @@ class EdgeEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeStart:
+    """*anew*: the edge ran as another instance before, or never. *left* are its tunnels of others (still live)."""
+
+    anew: bool
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelEntry:
     """A live tunnel. *expires_in* is seconds from now, None for no end."""
 
@@ -154,8 +162,8 @@ class Edges(Protocol):
 
     async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None: ...
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
-        """Note that *edge* runs as *instance*; the answer is its tunnels of other instances (still live)."""
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
+        """Note that *edge* runs as *instance*."""
         ...
 
     async def regions(self) -> frozenset[str]: ...
@@ -317,8 +325,11 @@ class OrderBook(Protocol):
         """
         ...
 
-    async def begin_orders(self, edge: str) -> int:
-        """Drop all orders for *edge*; the highest number that it was ever given. The last act of a transaction."""
+    async def begin_orders(self, edge: str, anew: bool) -> int:
+        """
+        The number after which the orders for *edge* begin; with *anew* all that wait are dropped. The last act of a
+        transaction.
+        """
         ...
 
     async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:

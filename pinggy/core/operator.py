@@ -251,8 +251,8 @@ class Operator:
         async def work(ledger: Transaction) -> tuple[Ended, ...]:
             if "\0" in name:
                 raise NotFound(f"There is no edge {echo(name)}.")
-            left = await ledger.register_edge(name, f"removed-{secrets.token_hex(8)}", ())
-            ended = await ledger.end(left, ClosedByOperator.of())
+            start = await ledger.register_edge(name, f"removed-{secrets.token_hex(8)}", ())
+            ended = await ledger.end(start.left, ClosedByOperator.of())
             if not await ledger.remove_edge(name):
                 raise NotFound(f"There is no edge {echo(name)}.")
             return ended

@@ -18,6 +18,7 @@ from pinggy.core.ledger import (
     Claim,
     Crowd,
     EdgeEntry,
+    EdgeStart,
     Ended,
     Held,
     Holder,
@@ -146,13 +147,14 @@ class _MemoryEdges(_Paper):
     async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None:
         return next((each.entry for each in self._books.edges.values() if each.entry.digest == digest), None)
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
+        anew = edge in self._books.edges and self._books.edges[edge].instance != instance
         if edge in self._books.edges:
             self._books.edges[edge].instance = instance
             self._books.edges[edge].seen = self._now
             self._books.edges[edge].host_keys = tuple(sorted(host_keys))
         mine = (each for each in self._books.tunnels.values() if each.new.edge == edge)
-        return tuple(each.new.id for each in mine if each.instance != instance)
+        return EdgeStart(anew=anew, left=tuple(each.new.id for each in mine if each.instance != instance))
 
     async def regions(self) -> frozenset[str]:
         return frozenset(each.entry.region for each in self._books.edges.values())
@@ -457,9 +459,11 @@ class _MemoryOrderBook(_Paper):
             edge.orders.append(close)
         return frozenset(each.edge for each in orders)
 
-    async def begin_orders(self, edge: str) -> int:
-        self._books.edges[edge].orders.clear()
-        return self._books.edges[edge].given
+    async def begin_orders(self, edge: str, anew: bool) -> int:
+        book = self._books.edges[edge]
+        if anew:
+            book.orders.clear()
+        return book.orders[0].number - 1 if book.orders else book.given
 
     async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
         book = self._books.edges.get(edge)

@@ -829,6 +829,16 @@ async def test_a_new_instance_gets_no_old_orders_and_an_old_one_no_new(start: St
 
 
 @asynchronous
+async def test_to_register_again_as_the_same_instance_drops_no_order(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    tunnels = await close_tunnels(core, edge, 3)
+    await edge.orders(after(1))
+    assert (await edge.register(Register(instance="i"))).orders == 1
+    assert [each.tunnel for each in (await edge.orders(after(1))).orders] == tunnels[1:]
+
+
+@asynchronous
 async def test_an_edge_that_never_registered_has_no_orders(start: Start) -> None:
     edge = await (await start()).edge()
     with pytest.raises(refusals.Conflict):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pinggy.core.ledger import EdgeEntry
+from pinggy.core.ledger import EdgeEntry, EdgeStart
 from pinggy.core.postgres.statements import Statements, iso, iso_or_none
 from pinggy.wire import operator
 
@@ -16,17 +16,20 @@ class EdgeStatements(Statements):
         row = await self._row("SELECT name, region, digest FROM edges WHERE digest = %s", digest)
         return None if row is None else EdgeEntry(name=row[0], region=row[1], digest=bytes(row[2]))
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> tuple[str, ...]:
-        await self._run(
-            "UPDATE edges SET instance = %s, host_keys = %s::text[], seen = now() WHERE name = %s",
+    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
+        anew = await self._value(
+            "UPDATE edges SET instance = %s, host_keys = %s::text[], seen = now()"
+            " FROM (SELECT name, instance FROM edges WHERE name = %s FOR UPDATE) AS before"
+            " WHERE edges.name = before.name RETURNING before.instance IS DISTINCT FROM %s",
             instance,
             list(host_keys),
             edge,
+            instance,
         )
         rows = await self._rows(
             "SELECT id FROM tunnels WHERE edge = %s AND instance IS DISTINCT FROM %s ORDER BY id", edge, instance
         )
-        return tuple(tunnel for (tunnel,) in rows)
+        return EdgeStart(anew=bool(anew), left=tuple(tunnel for (tunnel,) in rows))
 
     async def regions(self) -> frozenset[str]:
         return frozenset(region for (region,) in await self._rows("SELECT DISTINCT region FROM edges"))

@@ -38,11 +38,15 @@ class OrderStatements(Statements):
             )
         return edges
 
-    async def begin_orders(self, edge: str) -> int:
+    async def begin_orders(self, edge: str, anew: bool) -> int:
         last = await self._value("SELECT last FROM order_streams WHERE edge = %s FOR UPDATE", edge)
-        if last is not None:
+        if last is None:
+            return 0
+        if anew:
             self._later("DELETE FROM orders WHERE edge = %s", edge)
-        return last or 0
+            return int(last)
+        first = await self._value("SELECT min(number) FROM orders WHERE edge = %s", edge)
+        return int(last) if first is None else first - 1
 
     async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
         known = await self._row(
