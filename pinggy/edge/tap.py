@@ -14,14 +14,20 @@ from twisted.python.usage import Options as UsageOptions
 from pinggy.daemon import give_up, made, stop_when_asked
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.daemon import EdgeDaemon
-from pinggy.settings import load
+from pinggy.settings import SettingsError, load
 
 
 class Options(UsageOptions):
-    optParameters = [["config", "c", "/etc/pinggy/edge.toml", "the settings file (TOML; etc/edge.toml explains them)"]]
+    optParameters = [["config", "c", None, "the settings file (TOML; etc/edge.toml explains every one)"]]
 
 
 def makeService(options: Options) -> IService:
-    service = made(lambda: EdgeDaemon(reactor, load(EdgeSettings, Path(options["config"])), partial(give_up, reactor)))
+    service = made(lambda: EdgeDaemon(reactor, _settings(options), partial(give_up, reactor)))
     stop_when_asked(reactor)
     return service
+
+
+def _settings(options: Options) -> EdgeSettings:
+    if options["config"] is None:
+        raise SettingsError("The edge needs its settings: --config FILE, as etc/edge.toml explains.")
+    return load(EdgeSettings, Path(options["config"]))

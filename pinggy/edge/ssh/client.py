@@ -210,7 +210,14 @@ class SshClient(ConchUser):
             raise ConchError("Too many channels at once.", OPEN_RESOURCE_SHORTAGE)
         channel: Console | DirectChannel
         if channelType == b"session":
-            channel = Console(self, self._settings.notice, remoteWindow=windowSize, remoteMaxPacket=maxPacket)
+            channel = Console(
+                self.tunnel,
+                self.clock,
+                self._settings.notice,
+                self._channel_closed,
+                remoteWindow=windowSize,
+                remoteMaxPacket=maxPacket,
+            )
             self._consoles.append(channel)
         elif channelType == b"direct-tcpip":
             if parse_target(data) not in DEBUGGER:
@@ -218,13 +225,15 @@ class SshClient(ConchUser):
                     "Only localhost:4300, the web debugger, can be reached through -L.",
                     OPEN_ADMINISTRATIVELY_PROHIBITED,
                 )
-            channel = DirectChannel(self, remoteWindow=windowSize, remoteMaxPacket=maxPacket)
+            channel = DirectChannel(
+                self.tunnel, self.clock, self._channel_closed, remoteWindow=windowSize, remoteMaxPacket=maxPacket
+            )
         else:
             raise ConchError("Only sessions and direct-tcpip can be opened here.", OPEN_ADMINISTRATIVELY_PROHIBITED)
         self._own_channels += 1
         return channel
 
-    def channel_closed(self, channel: Console | DirectChannel) -> None:
+    def _channel_closed(self, channel: Console | DirectChannel) -> None:
         self._own_channels -= 1
         if channel in self._consoles:
             self._consoles.remove(channel)

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from twisted.conch.ssh.common import getNS
+from twisted.internet.interfaces import IReactorTime
 
+from pinggy.edge.client_tunnel import ClientTunnel
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.policy import parse_policy, split_command, unserved
 from pinggy.tunnel.refusals import ClientLeft, OptionNotServed, Refusal
-
-if TYPE_CHECKING:
-    from pinggy.edge.ssh.client import SshClient
 
 _CTRL_C = b"\x03"
 _MOST_QUEUED = 64 * 1024  # bytes of lines that wait for a terminal which reads nothing
@@ -30,18 +30,25 @@ class Console(FlowChannel):
     _log = SILENT
     name = b"session"
 
-    def __init__(self, client: SshClient, notice: str, **window: int) -> None:
+    def __init__(
+        self,
+        tunnel: ClientTunnel,
+        clock: IReactorTime,
+        notice: str,
+        when_closed: Callable[[Console], None],
+        **window: int,
+    ) -> None:
         super().__init__(localWindow=32 * 1024, **window)
-        self._client = client
-        self._tunnel = client.tunnel
+        self._tunnel = tunnel
         self._notice = notice
+        self._when_closed = when_closed
         self._words: bytes | None = None
         self._has_pty = False
         self._greeted = False
         self._finished = False
         self._live: list[Forwarding] = []
         self._refusals: list[Refusal] = []
-        self._start = Timer(client.clock, self._read_command)
+        self._start = Timer(clock, self._read_command)
 
     # -- what Conch calls -------------------------------------------------------------------------------------------
 
@@ -79,7 +86,7 @@ class Console(FlowChannel):
     def closed(self) -> None:
         self._start.stop()
         self._tunnel.unwatch(self)
-        self._client.channel_closed(self)
+        self._when_closed(self)
 
     # -- the command ------------------------------------------------------------------------------------------------
 

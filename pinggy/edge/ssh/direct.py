@@ -5,21 +5,20 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from twisted.conch.ssh.common import getNS
-from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from pinggy.edge.client_tunnel import ClientTunnel
 from pinggy.edge.debugger import debugger_root
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
-
-if TYPE_CHECKING:
-    from pinggy.edge.ssh.client import SshClient
 
 DEBUGGER = frozenset({("localhost", 4300), ("127.0.0.1", 4300), ("::1", 4300)})
 
@@ -38,11 +37,13 @@ class DirectChannel(FlowChannel):
     _log = SILENT
     name = b"direct-tcpip"
 
-    def __init__(self, client: SshClient, **window: int) -> None:
+    def __init__(
+        self, tunnel: ClientTunnel, clock: IReactorTime, when_closed: Callable[[DirectChannel], None], **window: int
+    ) -> None:
         super().__init__(localWindow=64 * 1024, **window)
-        self._client = client
+        self._when_closed = when_closed
         self._producer: IPushProducer | None = None
-        site = Site(debugger_root(client.tunnel), timeout=60, reactor=client.clock)
+        site = Site(debugger_root(tunnel), timeout=60, reactor=clock)
         self._http = site.buildProtocol(None)
 
     def channelOpen(self, specificData: bytes) -> None:
@@ -57,7 +58,7 @@ class DirectChannel(FlowChannel):
 
     def closed(self) -> None:
         self._http.connectionLost(Failure(connectionDone.value))
-        self._client.channel_closed(self)
+        self._when_closed(self)
 
     @property
     def disconnecting(self) -> bool:
