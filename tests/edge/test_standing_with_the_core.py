@@ -1,0 +1,94 @@
+"""An edge keeps its lease and carries out the core's orders, whether the core answers or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pinggy.edge.orders import LAST_WAIT, OrderStream
+from pinggy.edge.renewal import Renewal
+from pinggy.wire.messages import Register
+from tests.support.edges import EdgeInMemory
+from tests.support.ssh_pair import Session
+
+LEASE = 30.0
+
+
+class Standing:
+    """An edge in memory with one live tunnel, its renewals and its stream of orders."""
+
+    def __init__(self) -> None:
+        self.edge = EdgeInMemory()
+        registered: list[int] = []
+        self.edge.client.register(Register(instance="one")).addCallback(lambda said: registered.append(said.orders))
+        self.renewal = Renewal(
+            core=self.edge.client,
+            tunnels=self.edge.tunnels,
+            clock=self.edge.clock,
+            instance="one",
+            lease=LEASE,
+        )
+        self.orders = OrderStream(
+            core=self.edge.client,
+            tunnels=self.edge.tunnels,
+            clock=self.edge.clock,
+            instance="one",
+            after=registered[0],
+        )
+        self.renewal.start()
+        self.orders.start()
+        self.pair = self.edge.join(self.edge.core.account("alice", names=("blog",)).reveal())
+        self.pair.forward()
+        self.session: Session = self.pair.session()
+
+    def pass_by(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.pair.advance(1)
+
+    def close_by_operator(self) -> None:
+        (tunnel,) = self.edge.tunnels
+        self.edge.core.operator.close_tunnel(tunnel.id)
+
+    def end(self) -> None:
+        self.renewal.stop()
+        self.orders.stop()
+        self.edge.close()
+
+
+@pytest.fixture
+def standing() -> Standing:
+    return Standing()
+
+
+def test_a_renewed_tunnel_outlives_many_leases(standing: Standing) -> None:
+    standing.pass_by(int(5 * LEASE))
+    assert standing.edge.tunnels.by_name("blog") is not None
+    standing.end()
+
+
+def test_an_order_closes_its_tunnel_at_once_and_says_why(standing: Standing) -> None:
+    standing.close_by_operator()
+    standing.pair.advance(0)
+    assert standing.session.lines[-1] == "The operator has closed this tunnel."
+    assert standing.edge.tunnels.by_name("blog") is None
+    standing.end()
+
+
+def test_an_order_that_comes_while_the_core_is_away_is_carried_out_when_it_is_back(standing: Standing) -> None:
+    standing.edge.core.away = True
+    standing.pass_by(int(2 * LAST_WAIT))
+    assert standing.edge.tunnels.by_name("blog") is not None
+    standing.close_by_operator()
+    standing.edge.core.away = False
+    standing.pass_by(int(LAST_WAIT))
+    assert standing.session.lines[-1] == "The operator has closed this tunnel."
+    standing.end()
+
+
+def test_live_tunnels_go_on_while_the_core_is_away_and_are_renewed_after(standing: Standing) -> None:
+    standing.edge.core.away = True
+    standing.pass_by(int(LEASE / 2))
+    standing.edge.core.away = False
+    standing.pass_by(int(LEASE))
+    assert standing.edge.tunnels.by_name("blog") is not None
+    assert standing.session.lines[-1] == "https://blog.a.example"
+    standing.end()
