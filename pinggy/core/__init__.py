@@ -2,7 +2,7 @@
 The core: accounts, tokens, names, tunnels; an HTTP resource tree over PostgreSQL.
 
 service
-    all of it, composed in one place.
+    all of it, composed in one place; `door` is where it is listened at.
 api/
     one small Resource a message: bytes to a wire value and back.
 authority
@@ -13,6 +13,13 @@ ledger
     the contract of the store; postgres/ keeps it, with all SQL, over `pool`; `migrations` and schema/ make its tables.
 sweep
     ends tunnels whose lease is over.
+orders
+    what edges are to do, as a long poll; `news` wakes it after a commit.
+custodian
+    keeps the zone true, by `compare`; `zone_office` is the operator's look at it.
+records
+    grants as records of the zone, signed with the key of `grant_key`.
 managed_postgres
-    a PostgreSQL of our own, for the default; `postgres_binaries` finds its programs.
+    a PostgreSQL of our own, for the default; `postgres_binaries` finds its programs, `postgres_program` is one that
+    runs, `postgres_left_over` the server of a process that was killed.
 """

@@ -12,40 +12,32 @@ child gets the cluster as an open descriptor and is told ``/proc/self/fd/N``: a 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import pwd
-import re
 import secrets
 import shutil
-import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pinggy.core.postgres_binaries import Binaries, NoPostgres, Place, RunAs, find_binaries, usual_places
+from pinggy.core.postgres_left_over import stop_left_over
+from pinggy.core.postgres_program import Program
 from pinggy.settings import Secret
 
 _ROLE = "pinggy"
 _DATABASE = "postgres"
 # The cluster's descriptor in the child.
 _FD = 9
-_READY = b"database system is ready to accept connections"
 _PORT_TAKEN = b"Address already in use"
 _STARTS = 5
 _STOP_SECONDS = 20.0
-_KEPT_OUTPUT = 64 * 1024
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -87,8 +79,8 @@ class ManagedPostgres:
         self._places = places
         self._settings = {**_SETTINGS, **(settings or {})}
         self._lock: int | None = None
-        self._server: _Program | None = None
-        self._starting: _Program | None = None
+        self._server: Program | None = None
+        self._starting: Program | None = None
         self._stopping = False
         self._ended: Deferred[None] = Deferred()
 
@@ -116,7 +108,7 @@ class ManagedPostgres:
         try:
             self._take_folder()
             run_as = self._run_as()
-            await self._stop_left_over()
+            await stop_left_over(self._reactor, self._cluster, _STOP_SECONDS)
             version = self._version()
             binaries = await deferToThreadPool(
                 self._reactor, self._reactor.getThreadPool(), find_binaries, version, run_as, self._places()
@@ -235,8 +227,8 @@ class ManagedPostgres:
         *,
         given: Secret | None = None,
         log: Path | None = None,
-    ) -> _Program:
-        program = _Program(log)
+    ) -> Program:
+        program = Program(log)
         stdin, writer = os.pipe()
         descriptor = os.open(cluster, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -287,121 +279,11 @@ class ManagedPostgres:
         if bound.active():
             bound.cancel()
 
-    async def _stop_left_over(self) -> None:
-        """Stop the server that one of us, killed before it could, has left behind on this cluster."""
-        pid = self._left_over()
-        if pid is None:
-            return
-        self._log.warn("stopping the PostgreSQL that was left behind, process {pid}", pid=pid)
-        descriptor = os.pidfd_open(pid)
-        over = _Readable(self._reactor, descriptor)
-        bound = self._reactor.callLater(_STOP_SECONDS, signal.pidfd_send_signal, descriptor, signal.SIGQUIT)
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGINT)
-            await over.fired
-        finally:
-            if bound.active():
-                bound.cancel()
-            self._reactor.removeReader(over)
-            os.close(descriptor)
-
-    def _left_over(self) -> int | None:
-        """The process of ``postmaster.pid``, if it is a server that stands in this cluster and not another's by now."""
-        try:
-            first = (self._cluster / "postmaster.pid").read_text("ascii", "replace").partition("\n")[0]
-            pid = int(first)
-            stands_in = os.stat(f"/proc/{pid}/cwd")
-            program = os.readlink(f"/proc/{pid}/exe")
-        except (OSError, ValueError):
-            return None
-        same = os.path.samestat(stands_in, self._cluster.stat())
-        return pid if same and Path(program.removesuffix(" (deleted)")).name == "postgres" else None
-
-
-class _Program(ProcessProtocol):
-    """
-    A child. *ready* fires with whether it came to say so; *status* is its exit status when it has ended.
-    """
-
-    def __init__(self, log: Path | None) -> None:
-        self.ready: Deferred[bool] = Deferred()
-        self._over: Deferred[None] = Deferred()
-        self.status: int | None = None
-        self._output = b""
-        self._is_ready = False
-        self._log = _open_log(log) if log is not None else None
-
-    def ended(self) -> Deferred[None]:
-        """Fires when it has; each caller's own, who may cancel it."""
-        ended: Deferred[None] = Deferred()
-        self._over.addCallback(lambda _: ended.callback(None))
-        return ended
-
-    def said(self, words: bytes) -> bool:
-        return words in self._output
-
-    def last_lines(self) -> str:
-        """The last that it said, as one line."""
-        lines = self._output.decode("utf-8", "replace").strip().splitlines()
-        return " | ".join(re.sub(r"^.*?(?=[A-Z]+: )", "", line).strip() for line in lines[-4:]) or "it said nothing"
-
-    def signal(self, name: str) -> None:
-        # It may be dead while its children still hold its output open.
-        if self.transport is not None and self.status is None:
-            with contextlib.suppress(ProcessExitedAlready):
-                self.transport.signalProcess(name)
-
-    def childDataReceived(self, childFD: int, data: bytes) -> None:
-        if self._log is not None:
-            os.write(self._log, data)
-        self._output = (self._output + data)[-_KEPT_OUTPUT:]
-        if not self._is_ready and _READY in self._output:
-            self._is_ready = True
-            self.ready.callback(True)
-
-    def processEnded(self, reason: Failure) -> None:
-        ended = reason.value
-        self.status = ended.exitCode if isinstance(ended, (ProcessDone, ProcessTerminated)) else -1
-        if self._log is not None:
-            os.close(self._log)
-        if not self._is_ready:
-            self._is_ready = True
-            self.ready.callback(False)
-        self._over.callback(None)
-
-
-@implementer(IReadDescriptor)
-class _Readable:
-    """*fired* once, when the descriptor can be read: for a pidfd, when its process is gone."""
-
-    def __init__(self, reactor: IReactorFDSet, descriptor: int) -> None:
-        self.fired: Deferred[None] = Deferred()
-        self._reactor = reactor
-        self._descriptor = descriptor
-        reactor.addReader(self)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def doRead(self) -> None:
-        self._reactor.removeReader(self)
-        self.fired.callback(None)
-
-    def connectionLost(self, reason: Failure) -> None:
-        pass
-
-    def logPrefix(self) -> str:
-        return "left-over"
-
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _open_log(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
 
 def _write_private(path: Path, text: str) -> None:
