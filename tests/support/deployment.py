@@ -307,6 +307,12 @@ class Deployment:
                 return checked.stdout
             assert time.monotonic() < bound, checked.stdout
 
+    def until_listed(self, name: str) -> None:
+        """Ask the core until a tunnel has the grant of *name*."""
+        bound = time.monotonic() + PATIENCE
+        while f"http {name}" not in self.pinggy("tunnel", "list").stdout:
+            assert time.monotonic() < bound, f"{name} was never granted"
+
     def until_stands(self, name: str, target: str) -> None:
         """Ask the servers until all say *target* of *name*: it is being repaired."""
         bound = time.monotonic() + PATIENCE

@@ -154,3 +154,49 @@ def test_gates_that_are_killed_still_know_the_highest_epochs(deployment: Deploym
     new.terminate()
     new.wait(PATIENCE)
     deployment.until_gone("fenced")
+
+
+def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("seventh", "granted")
+    for gate in deployment.gates:
+        gate.freeze()
+    ssh = deployment.ssh("us", token, local.port)
+    deployment.until_listed("granted")
+    assert deployment.core is not None
+    deployment.core.kill()
+    for gate in deployment.gates:
+        gate.thaw()
+    assert "its core does not answer" in Lines(ssh).rest()[-1]
+    assert ssh.wait(PATIENCE) == 1
+    deployment.edges["us"].until("could not release")
+    deployment.core.start()
+    deployment.until_gone("granted")
+    agree(deployment)
+    again = deployment.ssh_until_live("eu", token, local.port, "http://granted.")
+    again.terminate()
+    again.wait(PATIENCE)
+    deployment.until_gone("granted")
+
+
+def test_an_edge_that_is_killed_between_publish_and_live(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("eighth", "published")
+    for gate in deployment.gates:
+        gate.freeze()
+    ssh = deployment.ssh("eu", token, local.port)
+    deployment.until_listed("published")
+    assert deployment.core is not None
+    deployment.core.freeze()
+    for gate in deployment.gates:
+        gate.thaw()
+    # The record stands, but the core has not been told: it stands still.
+    deployment.until_stands("published", f"eu.{DOMAIN}.")
+    deployment.edges["eu"].kill()
+    deployment.core.thaw()
+    ssh.wait(PATIENCE)
+    deployment.until_gone("published")
+    agree(deployment)
+    deployment.edges["eu"].start()
+    again = deployment.ssh_until_live("us", token, local.port, "http://published.")
+    again.terminate()
+    again.wait(PATIENCE)
+    deployment.until_gone("published")
