@@ -27,7 +27,7 @@ from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
 from pinggy.wire import operator
 
-_GLANCE = 1.0  # seconds between two questions to each server whether it is up
+_GLANCE = 3.0  # seconds between two questions to each server whether it is up
 _AT_ONCE = 100
 _PAUSE = 0.05  # seconds between two times so many: edges publish meanwhile
 _MOST_LINES = 100

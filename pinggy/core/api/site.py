@@ -133,6 +133,8 @@ class Connections(WrappingFactory):
         gone: Deferred[None] = Deferred()
         self._gone = gone
         for connection in list(self.protocols):
+            # twisted.web stays registered as its producer, and TLS says no goodbye before that is over.
+            connection.unregisterProducer()
             connection.loseConnection()
         bound = self._reactor.callLater(_SENDING_SECONDS, self._abort)
         gone.addBoth(lambda _: bound.cancel() if bound.active() else None)
