@@ -19,6 +19,12 @@ hypothesis.settings.register_profile("pinggy", deadline=None, database=None)
 hypothesis.settings.load_profile("pinggy")
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collections after each test need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @implementer(ILogObserver)
 class FailureWatch:
     """Collects every failure that anybody logs."""
