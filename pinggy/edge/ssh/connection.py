@@ -11,10 +11,14 @@ import struct
 from collections import deque
 from typing import Any
 
+from twisted.conch.error import ConchError
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
+    MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_SUCCESS,
     MSG_REQUEST_FAILURE,
     MSG_REQUEST_SUCCESS,
+    OPEN_CONNECT_FAILED,
     SSHConnection,
 )
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -23,6 +27,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.ssh.channel import FlowChannel
+
+# RFC 4253 6.1 asks everybody for 32768; with less than this, what is written would be packet headers more than data.
+LEAST_PACKET = 256
 
 
 class _Reply:
@@ -50,7 +57,13 @@ class OrderedConnection(SSHConnection):
         super().__init__()
         self._replies: deque[_Reply] = deque()
         self._reading = True
-        self.held = False
+        self.full = False
+        self._keys_change = False
+
+    @property
+    def held(self) -> bool:
+        """Whether channels must write nothing: the transport is full, or new keys are being agreed."""
+        return self.full or self._keys_change
 
     def serviceStarted(self) -> None:
         super().serviceStarted()
@@ -99,6 +112,39 @@ class OrderedConnection(SSHConnection):
             else:
                 self.transport.transport.pauseProducing()
 
+    # -- channels that open -------------------------------------------------------------------------------------
+
+    def getChannel(self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes) -> Any:
+        if maxPacket < LEAST_PACKET:
+            raise ConchError(f"Packets of less than {LEAST_PACKET} bytes are not offered.", OPEN_CONNECT_FAILED)
+        return super().getChannel(channelType, windowSize, maxPacket, data)
+
+    def ssh_CHANNEL_OPEN_CONFIRMATION(self, packet: bytes) -> None:
+        localChannel, _, _, maxPacket = struct.unpack_from(">4L", packet)
+        self._check_opening(localChannel)
+        if maxPacket < LEAST_PACKET:
+            raise ValueError(f"a channel with packets of {maxPacket} bytes")
+        super().ssh_CHANNEL_OPEN_CONFIRMATION(packet)
+
+    def ssh_CHANNEL_OPEN_FAILURE(self, packet: bytes) -> None:
+        (localChannel,) = struct.unpack_from(">L", packet)
+        self._check_opening(localChannel)
+        super().ssh_CHANNEL_OPEN_FAILURE(packet)
+
+    def _check_opening(self, localChannel: int) -> None:
+        # Conch would forget a channel that stands, and fail over it when the connection is lost.
+        if localChannel in self.localToRemoteChannel:
+            raise ValueError(f"channel {localChannel} is open already")
+
+    def ssh_CHANNEL_REQUEST(self, packet: bytes) -> None:
+        """One that cannot be read ends the connection; Conch would log a traceback where no reply is wanted."""
+        (localChannel,) = struct.unpack_from(">L", packet)
+        requestType, rest = getNS(packet[4:])
+        accepted = self.channels[localChannel].requestReceived(requestType, rest[1:])
+        if rest[:1] != b"\0":
+            remote = struct.pack(">L", self.localToRemoteChannel[localChannel])
+            self.transport.sendPacket(MSG_CHANNEL_SUCCESS if accepted else MSG_CHANNEL_FAILURE, remote)
+
     # -- channel data -----------------------------------------------------------------------------------------
 
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
@@ -122,17 +168,27 @@ class OrderedConnection(SSHConnection):
             channel.extReceived(dataType, data)
         channel.taken(length)
 
-    # -- the client's transport is full ------------------------------------------------------------------------
+    # -- the client's transport is full, or may not be used now ---------------------------------------------------
 
     def pauseProducing(self) -> None:
-        self.held = True
-        for channel in list(self.channels.values()):
-            channel.connectionHeld()
+        self.full = True
+        self._held_changed()
 
     def resumeProducing(self) -> None:
-        self.held = False
+        self.full = False
+        self._held_changed()
+
+    def keysChange(self, begun: bool) -> None:
+        """Until new keys are agreed (RFC 4253 9) the transport would keep in memory whatever channels write."""
+        self._keys_change = begun
+        self._held_changed()
+
+    def _held_changed(self) -> None:
         for channel in list(self.channels.values()):
-            channel.connectionReleased()
+            if self.held:
+                channel.connectionHeld()
+            else:
+                channel.connectionReleased()
 
     def stopProducing(self) -> None:
         """The transport is gone; connectionLost follows."""

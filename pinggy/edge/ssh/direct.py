@@ -74,9 +74,12 @@ class DirectChannel(FlowChannel):
         self._producer = None
 
     def stopWriting(self) -> None:
+        # No more requests are taken while their answers are not: twisted.web answers at once whatever it is given.
+        self.pauseProducing()
         if self._producer is not None:
             self._producer.pauseProducing()
 
     def startWriting(self) -> None:
+        self.resumeProducing()
         if self._producer is not None:
             self._producer.resumeProducing()

@@ -86,9 +86,12 @@ class SshFactory(SSHFactory):
             empty.callback(None)
 
     def getService(self, transport: Any, service: bytes) -> Callable[[], SSHService] | None:
-        if service == b"ssh-userauth" or hasattr(transport, "avatar"):
-            return self._services.get(service)
-        return None
+        # Each once: whoever logs in again would leave a tunnel behind that nobody ends.
+        if service == b"ssh-userauth":
+            allowed = transport.service is None
+        else:
+            allowed = hasattr(transport, "avatar") and isinstance(transport.service, UserAuth)
+        return self._services.get(service) if allowed else None
 
     def _new_client(self, transport: Transport, login: Login, credential: Credential, identity: Identity) -> SshClient:
         return SshClient(self._parts, self._settings, transport, login, credential, identity)

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.conch.ssh.transport import (
     DISCONNECT_BY_APPLICATION,
     DISCONNECT_PROTOCOL_ERROR,
+    MSG_KEXINIT,
     SSHServerTransport,
 )
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
@@ -19,11 +20,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.client import Peer
+from pinggy.edge.ssh.connection import OrderedConnection
 from pinggy.edge.ssh.silence import SILENT
 
 log = Logger()
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+_MOST_UNREAD = 4096  # packets that wait for a client which reads nothing
+_FAREWELL = 10.0  # seconds for a client to read why it is disconnected
 
 
 class Transport(SSHServerTransport):
@@ -50,6 +54,8 @@ class Transport(SSHServerTransport):
     heard = 0.0
     is_over = False
     _login_bound: IDelayedCall | None = None
+    _farewell: IDelayedCall | None = None
+    _unread = 0
 
     def connectionMade(self) -> None:
         if ITCPTransport.providedBy(self.transport):
@@ -62,6 +68,8 @@ class Transport(SSHServerTransport):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.is_over = True
         self.logged_in()
+        if self._farewell is not None and self._farewell.active():
+            self._farewell.cancel()
         if hasattr(self, "avatar"):
             # Conch tells the channels first; but their visitors shall read that the tunnel has ended.
             self.logoutFunction()
@@ -91,14 +99,49 @@ class Transport(SSHServerTransport):
             super().dataReceived(data)
         except Exception as error:
             # A stranger's bytes may break Conch's reading anywhere, in any way; the connection ends, and only it.
-            log.info("{peer} sent a packet that cannot be read ({error!r})", peer=self.peer, error=error)
-            self.disconnect("A packet could not be read.", DISCONNECT_PROTOCOL_ERROR)
+            self.unreadable(error)
+
+    def unreadable(self, error: Exception) -> None:
+        """What the client sent broke the reading of it."""
+        log.info("{peer} sent a packet that cannot be read ({error!r})", peer=self.peer, error=error)
+        self.disconnect("A packet could not be read.", DISCONNECT_PROTOCOL_ERROR)
+
+    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+        if self.is_over:
+            return
+        agreeing = self._keyExchangeState != self._KEY_EXCHANGE_NONE
+        if agreeing and messageNum != MSG_KEXINIT and not self._allowedKeyExchangeMessageType(messageNum):
+            # RFC 4253 7.1 forbids it; each answer would wait in memory for keys that may never come.
+            self.disconnect("Nothing else may be sent during a key exchange.", DISCONNECT_PROTOCOL_ERROR)
+            return
+        super().dispatchMessage(messageNum, payload)
+
+    def sendKexInit(self) -> None:
+        super().sendKexInit()
+        if isinstance(self.service, OrderedConnection):
+            self.service.keysChange(True)
+
+    def _newKeys(self) -> None:
+        super()._newKeys()
+        if isinstance(self.service, OrderedConnection):
+            self.service.keysChange(False)
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        super().sendPacket(messageType, payload)
+        if not isinstance(self.service, OrderedConnection) or not self.service.full:
+            self._unread = 0
+            return
+        # Channels write nothing now: these are answers to a client that asks and does not read.
+        self._unread += 1
+        if self._unread > _MOST_UNREAD:
+            self.hang_up()
 
     def sendDisconnect(self, reason: int, desc: bytes) -> None:
         """Once: what comes after it is not read any more."""
         if self.is_over:
             return
         self.is_over = True
+        self._farewell = self.clock.callLater(_FAREWELL, self.hang_up)
         super().sendDisconnect(reason, desc)
 
     def disconnect(self, text: str, code: int = DISCONNECT_BY_APPLICATION) -> None:

@@ -100,7 +100,11 @@ class UserAuth(SSHUserAuthServer):
     def _done(self, _: object) -> None:
         self._busy = False
         if self._waiting and not self.transport.is_over and self.transport.service is self:
-            self._start(self._waiting.popleft())
+            try:
+                self._start(self._waiting.popleft())
+            except Exception as problem:
+                # Its bytes came earlier: nobody else would catch it.
+                self.transport.unreadable(problem)
 
     # -- the methods ------------------------------------------------------------------------------------------
 

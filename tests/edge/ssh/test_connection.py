@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pytest
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import MSG_REQUEST_FAILURE, MSG_REQUEST_SUCCESS
 from twisted.internet.defer import Deferred
@@ -89,6 +90,8 @@ def test_reading_stops_while_too_many_requests_await_their_answer() -> None:
 
 
 class Taking(FlowChannel):
+    name = b"taking"
+
     def __init__(self) -> None:
         super().__init__(localWindow=1000, localMaxPacket=400)
         self.got = b""
@@ -155,6 +158,44 @@ def test_a_full_transport_holds_every_channel() -> None:
     channel.remoteWindowLeft, channel.remoteMaxPacket = 100, 100
     connection.pauseProducing()
     channel.write(b"waits")
+    assert transport.packets == []
+    connection.resumeProducing()
+    assert [payload[8:] for _, payload in transport.packets] == [b"waits"]
+
+
+# -- what a client may break off or never take ---------------------------------------------------------------------
+
+
+def opening(connection: OrderedConnection) -> Taking:
+    channel = Taking()
+    connection.openChannel(channel)
+    return channel
+
+
+def test_a_channel_whose_packets_hold_nothing_does_not_open() -> None:
+    connection, _ = connected()
+    channel = opening(connection)
+    with pytest.raises(ValueError, match="packets of 0 bytes"):
+        connection.ssh_CHANNEL_OPEN_CONFIRMATION(struct.pack(">4L", 0, 7, 1000, 0))
+    assert not channel.isOpen
+
+
+def test_an_open_channel_can_neither_fail_nor_open_again() -> None:
+    connection, _, channel = with_channel()
+    with pytest.raises(ValueError, match="open already"):
+        connection.ssh_CHANNEL_OPEN_FAILURE(struct.pack(">2L", 0, 1) + NS(b"no") + NS(b""))
+    with pytest.raises(ValueError, match="open already"):
+        connection.ssh_CHANNEL_OPEN_CONFIRMATION(struct.pack(">4L", 0, 8, 1000, 1000))
+    assert connection.channels[0] is channel
+
+
+def test_channels_write_nothing_while_keys_change_or_the_transport_is_full() -> None:
+    connection, transport, channel = with_channel()
+    channel.remoteWindowLeft, channel.remoteMaxPacket = 100, 100
+    connection.keysChange(True)
+    channel.write(b"waits")
+    connection.pauseProducing()
+    connection.keysChange(False)
     assert transport.packets == []
     connection.resumeProducing()
     assert [payload[8:] for _, payload in transport.packets] == [b"waits"]
