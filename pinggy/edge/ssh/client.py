@@ -191,6 +191,8 @@ class SshClient(ConchUser):
         # The reply to port 0 named a port; clients cancel with that one.
         for number, (asked, replied) in self._binds.items():
             if asked == text and port in (0, replied):
+                # The same may be asked for again, under another number.
+                del self._binds[number]
                 d = self.tunnel.withdraw(number)
                 return d.addCallback(lambda was_there: b"" if was_there else None)
         return succeed(None)

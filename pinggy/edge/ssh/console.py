@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from twisted.conch.ssh.common import getNS
 from twisted.internet.interfaces import IReactorTime
 
-from pinggy.edge.client_tunnel import ClientTunnel
+from pinggy.edge.client_tunnel import MOST_REMEMBERED, ClientTunnel
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
@@ -47,7 +48,7 @@ class Console(FlowChannel):
         self._greeted = False
         self._finished = False
         self._live: list[Forwarding] = []
-        self._refusals: list[Refusal] = []
+        self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
         self._start = Timer(clock, self._read_command)
 
     # -- what Conch calls -------------------------------------------------------------------------------------------
@@ -122,7 +123,8 @@ class Console(FlowChannel):
     def settled(self) -> None:
         """Show what has come since the last time: notices once, then URLs, then refusals."""
         live, self._live = self._live, []
-        refusals, self._refusals = self._refusals, []
+        refusals = list(self._refusals)
+        self._refusals.clear()
         if live and not self._greeted:
             self._greeted = True
             self._greet()

@@ -9,6 +9,7 @@ import pytest
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import MSG_CHANNEL_OPEN_FAILURE, MSG_GLOBAL_REQUEST
 from twisted.conch.ssh.transport import MSG_SERVICE_REQUEST
+from twisted.internet.defer import Deferred
 
 from pinggy.edge.ssh.connection import OrderedConnection
 from pinggy.edge.ssh.userauth import UserAuth
@@ -128,3 +129,30 @@ def test_the_debugger_reads_no_requests_while_its_answers_are_not_taken(edge: Ed
     assert isinstance(channel.buf, bytes)
     assert len(channel.buf) > 500_000
     pair.connection.serviceStopped()
+
+
+def test_a_forwarding_that_was_withdrawn_and_asked_for_again_can_be_withdrawn_again(edge: EdgeInMemory) -> None:
+    pair = edge.join()
+    pair.session()
+    for _ in range(2):
+        pair.forward("localhost", 8000)
+        pair.advance(0.1)
+        assert len(edge.tunnels) == 1
+        withdrawn: list[object] = []
+        pair.cancel_forward("localhost", 8000).addBoth(withdrawn.append)
+        pair.flush()
+        assert len(edge.tunnels) == 0
+        assert isinstance(withdrawn[0], bytes)
+
+
+def test_refusals_do_not_pile_up_while_the_core_is_asked(edge: EdgeInMemory) -> None:
+    pair = edge.join()
+    session = pair.session()
+    edge.zone.waiting = Deferred()
+    pair.forward()
+    pair.advance(0.1)
+    for _ in range(100):
+        pair.forward("no//no//no").addErrback(lambda _: None)
+    edge.zone.waiting.callback(None)
+    pair.flush()
+    assert 10 < len(session.lines) < 50
