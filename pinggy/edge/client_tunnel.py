@@ -310,7 +310,8 @@ class ClientTunnel:
         if not self._is_settled or self._end is not None:
             return
         if not self._asks:
-            self._idle.start(NOTHING_LEFT)
+            # Whoever goes on asking for what is refused is not waited for any longer.
+            self._idle.start_sooner(NOTHING_LEFT)
         for watcher in list(self._watchers):
             watcher.settled()
 

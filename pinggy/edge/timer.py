@@ -23,6 +23,11 @@ class Timer:
         self.stop()
         self._call = self._clock.callLater(seconds, self._fire)
 
+    def start_sooner(self, seconds: float) -> None:
+        """As `start`, unless it fires before that anyway."""
+        if self._call is None or self._call.getTime() > self._clock.seconds() + seconds:
+            self.start(seconds)
+
     def stop(self) -> None:
         call, self._call = self._call, None
         if call is not None:

@@ -474,3 +474,14 @@ def test_a_client_that_never_answers_an_open_is_waited_for_30_seconds(edge: Edge
     with pytest.raises(StreamRefused, match="30 seconds"):
         answer(visit)
     assert edge.tunnels.by_name("blog") is not None, "its pings are answered, so the tunnel lives"
+
+
+def test_a_client_that_asks_again_and_again_for_what_cannot_be_is_closed(edge: EdgeInMemory) -> None:
+    pair = edge.join()
+    refused = []
+    for _ in range(4):
+        if not pair.is_over:
+            refused.append(pair.forward("a/b/c", 1))
+            pair.advance(1)
+    assert pair.is_over
+    assert all(is_refused(each) for each in refused)
