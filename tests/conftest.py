@@ -5,7 +5,8 @@ What every test is held to: no logged failure, no Deferred whose error nobody to
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -23,6 +24,16 @@ def pytest_collection_finish() -> None:
     """What is imported by now stays: the collections after each test need not look at it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a real program that is missing is a failure: nothing is passed over in silence there."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and "is not installed" in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was not run: {report.longrepr}"
+    return report
 
 
 @implementer(ILogObserver)
