@@ -18,6 +18,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from pinggy.dns.embedded import DnsPortTaken, EmbeddedDns
 from tests.dns.zones import record, small_zone
+from tests.support.service import free_port
 
 
 @pytest_twisted.async_yield_fixture
@@ -96,9 +97,9 @@ async def test_a_taken_port_is_named(server: EmbeddedDns) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_port_that_is_taken_for_udp_alone() -> None:
+    port = free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
+        other.bind(("127.0.0.1", port))
         server = EmbeddedDns(reactor, "127.0.0.1", port, small_zone())
         with pytest.raises(DnsPortTaken, match=f"UDP port {port} of"):
             server.listen()

@@ -38,6 +38,14 @@ def agree(deployment: Deployment) -> None:
         assert time.monotonic() < bound, checked.stdout + checked.stderr
 
 
+def warmed_up(deployment: Deployment, region: str, token: str, port: int, name: str) -> None:
+    """A tunnel comes and goes: the edge of *region* knows by now that the zone's servers are back."""
+    ssh = deployment.ssh_until_live(region, token, port, f"http://{name}.")
+    ssh.terminate()
+    ssh.wait(PATIENCE)
+    deployment.until_gone(name)
+
+
 def test_a_server_that_is_down_is_left_out_and_repaired_when_it_is_back(
     deployment: Deployment, local: WebServer
 ) -> None:
@@ -158,6 +166,7 @@ def test_gates_that_are_killed_still_know_the_highest_epochs(deployment: Deploym
 
 def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment, local: WebServer) -> None:
     token = deployment.new_token("seventh", "granted")
+    warmed_up(deployment, "us", token, local.port, "granted")
     for gate in deployment.gates:
         gate.freeze()
     ssh = deployment.ssh("us", token, local.port)
@@ -180,6 +189,7 @@ def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment,
 
 def test_an_edge_that_is_killed_between_publish_and_live(deployment: Deployment, local: WebServer) -> None:
     token = deployment.new_token("eighth", "published")
+    warmed_up(deployment, "eu", token, local.port, "published")
     for gate in deployment.gates:
         gate.freeze()
     ssh = deployment.ssh("eu", token, local.port)
