@@ -100,9 +100,11 @@ class Deployment:
         regions: tuple[str, ...] = ("us", "eu", "ap"),
         lease: float = 6.0,
         connections_per_address: int = 256,
+        zone_interval: float = 60.0,
     ) -> None:
         self.folder = folder
         self._connections_per_address = connections_per_address
+        self._zone_interval = zone_interval
         self.core_port = free_port()
         self.public_port = free_port()
         self.servers = [PowerDns(DOMAIN), PowerDns(DOMAIN)]
@@ -174,6 +176,7 @@ class Deployment:
         config = self.folder / "core.toml"
         config.write_text(
             f'[core]\ndomain = "{DOMAIN}"\noperator_key = "{OPERATOR_KEY}"\nlease = {self._lease}\n'
+            f"zone_interval = {self._zone_interval}\n"
             f'grant_key = "{self.folder / "grant.pem"}"\n'
             f'[core.database]\nurl = "{self.database}"\n'
             f"[core.listen]\nport = {self.core_port}\n"
