@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewTunnel, Transaction, TunnelEntry, close_order
 from pinggy.core.news import News
 from pinggy.core.records import Records
 from pinggy.settings import Secret
@@ -93,9 +93,10 @@ class Authority:
         _check(_INSTANCE.fullmatch(message.instance), "Register.instance")
         _check(len(message.host_keys) <= _MOST_HOST_KEYS, "Register.host_keys")
         _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
+        _check(message.relay_port is None or 1 <= message.relay_port <= 65535, "Register.relay_port")
 
         async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...]]:
-            start = await ledger.register_edge(edge.name, message.instance, message.host_keys)
+            start = await ledger.register_edge(edge.name, message.instance, message.host_keys, message.relay_port)
             ended = await ledger.end(
                 start.left, refusals.EdgeStopping("The edge was started anew: start the tunnel again.")
             )
@@ -200,7 +201,7 @@ class Authority:
         reason = refusals.TakenOver.of(message.address)
         others = [each for each in claims.superseded if each.edge != edge.name]
         if others:
-            await ledger.order([NewOrder(edge=each.edge, tunnel=each.tunnel, reason=reason) for each in others])
+            await ledger.order([close_order(each, reason) for each in others])
         return self._answer(identity, expires_in, results, claims.superseded), claims.superseded
 
     def _answer(

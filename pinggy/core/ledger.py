@@ -16,7 +16,8 @@ from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
-from pinggy.wire.messages import Close, Lost, Usage
+from pinggy.wire.messages import Lost, Usage
+from pinggy.wire.orders import Close, Order
 
 T = TypeVar("T")
 
@@ -39,11 +40,12 @@ class TokenEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeEntry:
-    """*digest* is the SHA-256 of the edge's secret."""
+    """*digest* is the SHA-256 of the edge's secret. One that is *draining* takes no new tunnels."""
 
     name: str
     region: str
     digest: bytes
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +143,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """*edge* shall close *tunnel* for this *reason*."""
+    """*order* for *edge*; its number is yet to be given."""
 
     edge: str
-    tunnel: str
-    reason: Refusal
+    order: Order
+
+
+def close_order(ended: Ended, reason: Refusal, grace: float = 0.0) -> NewOrder:
+    """The edge of *ended* shall close it; who is being served has *grace* seconds."""
+    close = Close(tunnel=ended.tunnel, code=reason.code, text=reason.text, grace=grace)
+    return NewOrder(edge=ended.edge, order=close)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +169,14 @@ class Edges(Protocol):
 
     async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None: ...
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
-        """Note that *edge* runs as *instance*."""
+    async def register_edge(
+        self, edge: str, instance: str, host_keys: Sequence[str], relay_port: int | None = None
+    ) -> EdgeStart:
+        """Note that *edge* runs as *instance*, which is not draining."""
+        ...
+
+    async def set_draining(self, edge: str, draining: bool) -> bool:
+        """False where there is no such edge."""
         ...
 
     async def regions(self) -> frozenset[str]: ...
@@ -332,7 +345,7 @@ class OrderBook(Protocol):
         """
         ...
 
-    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Order, ...] | None:
         """
         Drop those up to *after*; the next *most* of the others, by number. None where *edge* runs as another instance.
         An *after* that was never given is that of a ledger before this one: then nothing is dropped or left out.

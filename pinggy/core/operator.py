@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 
 from pinggy.core.authority import digest_of
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import Ended, Ledger, NewOrder, Transaction
+from pinggy.core.ledger import Ended, Ledger, Transaction, close_order
 from pinggy.core.news import News
 from pinggy.settings import Secret
 from pinggy.tunnel.names import offered_label, parse_label
@@ -283,7 +283,7 @@ class Operator:
             ended = () if "\0" in tunnel else await ledger.end((tunnel,), reason)
             if not ended:
                 raise NotFound(f"There is no live tunnel {echo(tunnel)}.")
-            await ledger.order([NewOrder(edge=each.edge, tunnel=each.tunnel, reason=reason) for each in ended])
+            await ledger.order([close_order(each, reason) for each in ended])
             return ended
 
         def committed(ended: tuple[Ended, ...]) -> Done:

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, Transaction
 from pinggy.core.news import News
 from pinggy.tunnel.refusals import Conflict, MalformedMessage, Refusal
-from pinggy.wire.messages import AskOrders, Close, Orders
+from pinggy.wire.orders import AskOrders, Order, Orders
 
 WAIT = 20.0  # seconds until a poll is answered with nothing
 _MOST_AT_ONCE = 500
@@ -119,8 +119,8 @@ class OrderDesk:
             if self._waiting.get(edge) is poll:
                 del self._waiting[edge]
 
-    def _orders(self, edge: str, message: AskOrders) -> Deferred[tuple[Close, ...]]:
-        async def work(ledger: Transaction) -> tuple[Close, ...]:
+    def _orders(self, edge: str, message: AskOrders) -> Deferred[tuple[Order, ...]]:
+        async def work(ledger: Transaction) -> tuple[Order, ...]:
             orders = await ledger.orders(edge, message.instance, message.after, _MOST_AT_ONCE)
             if orders is None:
                 raise Conflict("This edge has not registered as this instance: another one gets its orders.")

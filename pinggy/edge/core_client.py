@@ -10,19 +10,18 @@ from twisted.internet.defer import Deferred
 
 from pinggy.tunnel.grant import Identity
 from pinggy.wire.messages import (
-    AskOrders,
     Authorize,
     Authorized,
     Credential,
     Done,
     Live,
-    Orders,
     Register,
     Registered,
     Release,
     Renew,
     Renewed,
 )
+from pinggy.wire.orders import AskOrders, Orders
 
 
 class CoreClient(Protocol):

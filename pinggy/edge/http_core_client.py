@@ -31,7 +31,6 @@ from pinggy.tunnel.grant import Identity
 from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal, from_wire
 from pinggy.wire import codec, paths
 from pinggy.wire.messages import (
-    AskOrders,
     Authorize,
     Authorized,
     Credential,
@@ -39,7 +38,6 @@ from pinggy.wire.messages import (
     Identify,
     Live,
     Lost,
-    Orders,
     Refused,
     Register,
     Registered,
@@ -47,6 +45,7 @@ from pinggy.wire.messages import (
     Renew,
     Renewed,
 )
+from pinggy.wire.orders import AskOrders, Orders
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 5.0

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.messages import AskOrders, Close
+from pinggy.wire.orders import AskOrders, Close, Order
 
 log = Logger()
 
@@ -56,11 +56,15 @@ class OrderStream:
             for order in said.orders:
                 self._carry_out(order)
 
-    def _carry_out(self, order: Close) -> None:
+    def _carry_out(self, order: Order) -> None:
         self._after = order.number
-        tunnel = self._tunnels.get(order.tunnel)
-        if tunnel is not None:
-            tunnel.end(from_wire(order.code, order.text))
+        match order:
+            case Close():
+                tunnel = self._tunnels.get(order.tunnel)
+                if tunnel is not None:
+                    tunnel.end(from_wire(order.code, order.text))
+            case _:
+                log.debug("an order of a newer core was passed over: {order}", order=order)
 
     def _over(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:

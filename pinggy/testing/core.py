@@ -29,20 +29,19 @@ from pinggy.tunnel.grant import Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.wire import codec, operator
 from pinggy.wire.messages import (
-    AskOrders,
     Authorize,
     Authorized,
     Credential,
     Done,
     Identify,
     Live,
-    Orders,
     Register,
     Registered,
     Release,
     Renew,
     Renewed,
 )
+from pinggy.wire.orders import AskOrders, Orders
 
 M = TypeVar("M")
 A = TypeVar("A")

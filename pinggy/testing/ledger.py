@@ -35,7 +35,8 @@ from pinggy.core.ledger import (
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator
-from pinggy.wire.messages import Close, Lost, Usage
+from pinggy.wire.messages import Lost, Usage
+from pinggy.wire.orders import Order, kept, unkept
 
 T = TypeVar("T")
 
@@ -48,8 +49,9 @@ class _Edge:
     instance: str | None = None
     seen: float | None = None
     host_keys: tuple[str, ...] = ()
+    relay_port: int | None = None
     given: int = 0
-    orders: list[Close] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -147,14 +149,25 @@ class _MemoryEdges(_Paper):
     async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None:
         return next((each.entry for each in self._books.edges.values() if each.entry.digest == digest), None)
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
-        anew = edge in self._books.edges and self._books.edges[edge].instance != instance
-        if edge in self._books.edges:
-            self._books.edges[edge].instance = instance
-            self._books.edges[edge].seen = self._now
-            self._books.edges[edge].host_keys = tuple(sorted(host_keys))
+    async def register_edge(
+        self, edge: str, instance: str, host_keys: Sequence[str], relay_port: int | None = None
+    ) -> EdgeStart:
+        book = self._books.edges.get(edge)
+        anew = book is not None and book.instance != instance
+        if book is not None:
+            book.instance = instance
+            book.seen = self._now
+            book.host_keys = tuple(sorted(host_keys))
+            book.relay_port = relay_port
+            book.entry = replace(book.entry, draining=False)
         mine = (each for each in self._books.tunnels.values() if each.new.edge == edge)
         return EdgeStart(anew=anew, left=tuple(each.new.id for each in mine if each.instance != instance))
+
+    async def set_draining(self, edge: str, draining: bool) -> bool:
+        book = self._books.edges.get(edge)
+        if book is not None:
+            book.entry = replace(book.entry, draining=draining)
+        return book is not None
 
     async def regions(self) -> frozenset[str]:
         return frozenset(each.entry.region for each in self._books.edges.values())
@@ -167,6 +180,7 @@ class _MemoryEdges(_Paper):
                 addresses=edge.addresses,
                 created=_iso(edge.created),
                 seen=None if edge.seen is None else _iso(edge.seen),
+                draining=edge.entry.draining,
                 tunnels=sum(each.new.edge == name for each in self._books.tunnels.values()),
             )
             for name, edge in sorted(self._books.edges.items())
@@ -181,7 +195,7 @@ class _MemoryEdges(_Paper):
 
     async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
         known = self._books.edges[edge.name]
-        known.entry = EdgeEntry(name=edge.name, region=edge.region, digest=digest)
+        known.entry = replace(known.entry, region=edge.region, digest=digest)
         known.addresses = edge.addresses
 
     async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
@@ -455,8 +469,7 @@ class _MemoryOrderBook(_Paper):
         for each in orders:
             edge = self._books.edges[each.edge]
             edge.given += 1
-            close = Close(number=edge.given, tunnel=each.tunnel, code=each.reason.code, text=each.reason.text)
-            edge.orders.append(close)
+            edge.orders.append(unkept(kept(each.order), edge.given))
         return frozenset(each.edge for each in orders)
 
     async def begin_orders(self, edge: str, anew: bool) -> int:
@@ -465,7 +478,7 @@ class _MemoryOrderBook(_Paper):
             book.orders.clear()
         return book.orders[0].number - 1 if book.orders else book.given
 
-    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Order, ...] | None:
         book = self._books.edges.get(edge)
         if book is None or book.instance != instance:
             return None

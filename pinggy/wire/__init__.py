@@ -1,8 +1,14 @@
 """
 What edge, operator and core say to each other: JSON over HTTP, each message one frozen value. Pure.
 
+codec
+    frozen values <-> JSON.
 messages
-    the values, and `encode`/`decode`.
+    what an edge says of itself and its tunnels.
+orders
+    what the core wants of an edge.
+places
+    where a name lives; by what edges know each other.
 paths
     where each is sent.
 operator

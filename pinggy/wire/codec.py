@@ -2,7 +2,8 @@
 Frozen values <-> JSON, by their type hints: one codec for all messages.
 
 Optional fields may be missing; a key that no field knows is passed over (a newer peer may say more); a wrong type
-is a `MalformedMessage`. A union of messages is told apart by the key ``is``, the class's ``TAG``.
+is a `MalformedMessage`. A union of messages is told apart by the key ``is``, the class's ``TAG``; one that is not known
+is of the class tagged `ANY_OTHER`, if the union has it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pinggy.tunnel.refusals import MalformedMessage
 
 T = TypeVar("T")
 LONGEST_BODY = 1024 * 1024
+# The ``TAG`` of the member of a union that stands for all that are not known here.
+ANY_OTHER = "*"
 
 
 def encode(message: Any) -> bytes:
@@ -94,9 +97,10 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(concrete) == 1:
         return _value(concrete[0], value, where)
     tag = value.get("is") if isinstance(value, dict) else None
-    for each in concrete:
-        if getattr(each, "TAG", None) == tag:
-            return _value(each, value, where)
+    tagged = {getattr(each, "TAG", None): each for each in concrete}
+    found = tagged.get(tag) or (tagged.get(ANY_OTHER) if isinstance(tag, str) else None)
+    if found is not None:
+        return _value(found, value, where)
     raise MalformedMessage(f"{where} is none of the messages known.")
 
 

@@ -1,9 +1,10 @@
 """
-Every message between edge and core, on one page.
+What an edge says to the core of itself and its tunnels, on one page.
 
 An edge registers once when it starts; identifies a token or key when a client logs in; authorizes forwardings;
 says live when the zone answers with them; renews all its tunnels in one message before the lease is over; and
-releases what has ended. A refusal of a whole message is an HTTP error whose body is `Refused`.
+releases what has ended. A refusal of a whole message is an HTTP error whose body is `Refused`. What the core wants of
+edges is in `wire.orders`, where names live in `wire.places`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar
 from pinggy.settings import Secret
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.request import Kind
+from pinggy.wire.places import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +73,22 @@ class Identify:
 class Register:
     """
     *instance* is random for each start of the edge: tunnels of an earlier instance are over, the core ends them.
-    *host_keys* are the fingerprints (``SHA256:...``) that its clients see.
+    *host_keys* are the fingerprints (``SHA256:...``) that its clients see. *relay_port* is where it takes visitors from
+    other edges, at the first of its addresses; None where it takes none.
     """
 
     instance: str
     host_keys: tuple[str, ...] = ()
+    relay_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
     """
     *region* is the edge's label in the zone; *lease* is seconds: renew well within it. *orders* is where the stream of
-    orders to this instance begins.
+    orders to this instance begins. *grant_key* is the public key that tickets are checked with (base64 of 32 bytes),
+    empty where the core signs none. *report* is the seconds between two reports. *places* are the ports that it shall
+    listen at for other edges of its region.
     """
 
     edge: str
@@ -90,6 +96,9 @@ class Registered:
     domain: str
     lease: float
     orders: int = 0
+    grant_key: str = ""
+    report: float = 60.0
+    places: tuple[Place, ...] = ()
 
 
 # -- a tunnel -------------------------------------------------------------------------------------------------
@@ -139,7 +148,8 @@ class Granted:
 class Authorized:
     """
     One of *results* for each want, in their order. *expires_in* is seconds from now, None for no end.
-    *superseded* are tunnels that lost a name by *force*.
+    *superseded* are tunnels that lost a name by *force*. *ticket* is the core's signed word for all of it, by which the
+    tunnel may be resumed while the core is away (`wire.ticket`); empty where there is none.
     """
 
     identity: Identity
@@ -147,6 +157,7 @@ class Authorized:
     results: tuple[Granted | Refused, ...]
     expires_in: float | None = None
     superseded: tuple[str, ...] = ()
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,36 +214,31 @@ class Release:
     usage: Usage | None = None
 
 
-# -- orders: what the core wants of an edge -----------------------------------------------------------------------
+# -- what an edge says of itself ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskOrders:
-    """
-    A long poll: answered at once where there are orders after the number *after*, otherwise when one comes, or after
-    some 20 s with none. Asking with a higher *after* says that all up to it have been carried out.
-    """
+class Draining:
+    """The edge takes no new tunnels, and is sending those that it has away."""
 
     instance: str
-    after: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Close:
-    """Close the *tunnel* and tell its client the *text*. Harmless where it is gone."""
+class Holding:
+    """A name that visitors are served by at the edge: the label, its epoch, whose it is."""
 
-    TAG: ClassVar[str] = "close"
-    number: int
     tunnel: str
-    code: str
-    text: str
+    name: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
-    """In the order of their numbers; none twice, none left out."""
+class Report:
+    """All that the edge holds. What the ledger says otherwise is put right, there or by orders."""
 
-    orders: tuple[Close, ...] = ()
+    instance: str
+    holdings: tuple[Holding, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,13 +125,14 @@ class ReservePort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """*seen* is when it was last heard, None for never."""
+    """*seen* is when it was last heard, None for never. One that is *draining* takes no new tunnels."""
 
     name: str
     region: str
     addresses: tuple[str, ...]
     created: str
     seen: str | None = None
+    draining: bool = False
     tunnels: int = 0
 
 

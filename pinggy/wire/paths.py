@@ -12,6 +12,12 @@ LIVE = f"/{VERSION}/edge/live"
 RENEW = f"/{VERSION}/edge/renew"
 RELEASE = f"/{VERSION}/edge/release"
 ORDERS = f"/{VERSION}/edge/orders"
+PROBED = f"/{VERSION}/edge/probed"
+EXAMINED = f"/{VERSION}/edge/examined"
+WHERE = f"/{VERSION}/edge/where"
+CERTIFY = f"/{VERSION}/edge/certify"
+DRAINING = f"/{VERSION}/edge/draining"
+REPORT = f"/{VERSION}/edge/report"
 
 # the operator (Authorization: Bearer <the operator's key>): GET lists, POST adds, DELETE <path>/<id> takes away
 ACCOUNTS = f"/{VERSION}/accounts"

@@ -23,19 +23,16 @@ from pinggy.tunnel.request import Kind
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator as office
 from pinggy.wire.messages import (
-    AskOrders,
     Authorize,
     Authorized,
     ByKey,
     ByToken,
-    Close,
     Credential,
     Done,
     Granted,
     Live,
     Lost,
     Nobody,
-    Orders,
     Refused,
     Register,
     Registered,
@@ -44,6 +41,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
+from pinggy.wire.orders import AskOrders, Close, Orders
 from pinggy.wire.proof import Claim, verify
 from tests.support import postgres as real
 from tests.support.cores import Core, InMemory, OverHttp, token_of
@@ -113,6 +111,15 @@ def refused(answer: Authorized, index: int = 0) -> Refused:
 
 def codes(answer: Authorized) -> list[str]:
     return [result.code if isinstance(result, Refused) else "granted" for result in answer.results]
+
+
+def closed_by(answer: Orders) -> list[str]:
+    """The tunnels that *answer*, which orders nothing else, closes."""
+    tunnels = []
+    for order in answer.orders:
+        assert isinstance(order, Close)
+        tunnels.append(order.tunnel)
+    return tunnels
 
 
 # -- edges and identities ---------------------------------------------------------------------------------------
@@ -751,7 +758,7 @@ async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(
     assert (await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))).superseded == (new,)
     waiting = far.orders(after(0))
     await core.operator.close_tunnel(same)
-    assert [each.tunnel for each in (await waiting).orders] == [same]
+    assert closed_by(await waiting) == [same]
 
 
 @asynchronous
@@ -763,7 +770,7 @@ async def test_what_an_edge_says_itself_is_no_order(start: Start) -> None:
     await edge.authorize(ask(http(1), tunnel=closed))
     await edge.release(Release(tunnel=released, code="client-left"))
     await core.operator.close_tunnel(closed)
-    assert [each.tunnel for each in (await edge.orders(after(0))).orders] == [closed]
+    assert closed_by(await edge.orders(after(0))) == [closed]
 
 
 async def close_tunnels(core: Core, edge: CoreClient, count: int) -> list[str]:
@@ -779,15 +786,19 @@ async def test_orders_stay_until_the_edge_asks_for_those_after_them(start: Start
     core = await start()
     edge = await registered(core)
     tunnels = await close_tunnels(core, edge, 3)
-    first = (await edge.orders(after(0))).orders
-    assert [(each.number, each.tunnel) for each in first] == list(enumerate(tunnels, 1))
+    answer = await edge.orders(after(0))
+    first = answer.orders
+    assert closed_by(answer) == tunnels
+    assert [each.number for each in first] == [1, 2, 3]
     assert (await edge.orders(after(0))).orders == first
     assert (await edge.orders(after(2))).orders == first[2:]
     # Those that were asked past are gone.
     assert (await edge.orders(after(0))).orders == first[2:]
     waiting = edge.orders(after(3))
     (last,) = await close_tunnels(core, edge, 1)
-    assert [(each.number, each.tunnel) for each in (await waiting).orders] == [(4, last)]
+    answer = await waiting
+    assert closed_by(answer) == [last]
+    assert answer.orders[0].number == 4
 
 
 @asynchronous
@@ -795,7 +806,7 @@ async def test_an_edge_that_knows_orders_of_a_lost_ledger_misses_none_of_this_on
     core = await start()
     edge = await registered(core)
     (tunnel,) = await close_tunnels(core, edge, 1)
-    assert [each.tunnel for each in (await edge.orders(after(70))).orders] == [tunnel]
+    assert closed_by(await edge.orders(after(70))) == [tunnel]
 
 
 @asynchronous
@@ -810,7 +821,7 @@ async def test_a_newer_poll_of_the_same_edge_answers_the_older_one(start: Start)
     await DeferredList(polls, fireOnOneCallback=True)
     (tunnel,) = await close_tunnels(core, edge, 1)
     said = [result for succeeded, result in await answers]
-    assert [each.tunnel for result in said for each in result.orders] == [tunnel]
+    assert [each for result in said for each in closed_by(result)] == [tunnel]
 
 
 @asynchronous
@@ -825,7 +836,7 @@ async def test_a_new_instance_gets_no_old_orders_and_an_old_one_no_new(start: St
         await waiting
     with pytest.raises(refusals.Conflict):
         await edge.orders(after(0))
-    assert [each.tunnel for each in (await edge.orders(after(2, "second"))).orders] == [tunnel]
+    assert closed_by(await edge.orders(after(2, "second"))) == [tunnel]
 
 
 @asynchronous
@@ -835,7 +846,7 @@ async def test_to_register_again_as_the_same_instance_drops_no_order(start: Star
     tunnels = await close_tunnels(core, edge, 3)
     await edge.orders(after(1))
     assert (await edge.register(Register(instance="i"))).orders == 1
-    assert [each.tunnel for each in (await edge.orders(after(1))).orders] == tunnels[1:]
+    assert closed_by(await edge.orders(after(1))) == tunnels[1:]
 
 
 @asynchronous
@@ -879,7 +890,7 @@ async def test_what_another_edge_says_or_repeats_of_a_tunnel_changes_nothing(sta
     await thief.register(Register(instance="another"))
     assert (await core.operator.tunnels()).tunnels == before
     assert await edge.authorize(message) == first
-    assert [each.tunnel for each in (await edge.orders(after(0))).orders] == [closed]
+    assert closed_by(await edge.orders(after(0))) == [closed]
     waiting.cancel()
     with pytest.raises(CancelledError):
         await waiting

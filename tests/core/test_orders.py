@@ -24,10 +24,11 @@ from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
 from pinggy.testing.core import FakeCore, now
 from pinggy.testing.ledger import MemoryLedger
-from pinggy.tunnel.refusals import ClosedByOperator, CoreAway
+from pinggy.tunnel.refusals import CoreAway
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
-from pinggy.wire.messages import AskOrders, Authorize, Close, Nobody, Orders, Register, Release, Renew, Want
+from pinggy.wire.messages import Authorize, Nobody, Register, Release, Renew, Want
+from pinggy.wire.orders import AskOrders, Close, Order, Orders
 from tests.support.cores import OverHttp
 
 T = TypeVar("T")
@@ -88,7 +89,9 @@ class Desk:
 
     def write(self, tell: bool = True) -> None:
         async def work(ledger: Transaction) -> None:
-            await ledger.order([NewOrder(edge="e1", tunnel="t", reason=ClosedByOperator.of())])
+            await ledger.order(
+                [NewOrder(edge="e1", order=Close(tunnel="t", code="closed-by-operator", text="Closed."))]
+            )
 
         now(self.ledger.transact(work))
         if tell:
@@ -200,7 +203,9 @@ def test_polls_of_the_fake_are_held_let_go_and_away() -> None:
     asked = edge.orders(AskOrders(instance="i", after=1))
     assert not waiting.called
     core.let_go()
-    assert [each.tunnel for each in now(waiting).orders] == [tunnel]
+    (order,) = now(waiting).orders
+    assert isinstance(order, Close)
+    assert order.tunnel == tunnel
     assert not asked.called
     core.away = True
     with pytest.raises(CoreAway):
@@ -261,7 +266,7 @@ async def test_over_a_line_that_is_cut_each_order_comes_once_and_in_its_place(co
     secret = Secret("the secret of the edge local")
     edge = HttpCoreClient(reactor, f"http://127.0.0.1:{port.getHost().port}", secret)
     tunnels: list[str] = []
-    given: list[Close] = []
+    given: list[Order] = []
 
     async def listen() -> None:
         while len(given) < 40:
@@ -278,7 +283,8 @@ async def test_over_a_line_that_is_cut_each_order_comes_once_and_in_its_place(co
         await core.operator.close_tunnel(tunnel)
         tunnels.append(tunnel)
     await listening
-    assert [(each.number, each.tunnel) for each in given] == list(enumerate(tunnels, 1))
+    said = [(each.number, each.tunnel) for each in given if isinstance(each, Close)]
+    assert said == list(enumerate(tunnels, 1))
     await edge.close()
     await port.stopListening()
 

@@ -5,6 +5,7 @@ Messages to JSON and back; what is no message is refused, whatever it is.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from pinggy.settings import Secret
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.refusals import MalformedMessage
 from pinggy.tunnel.request import Kind
-from pinggy.wire import messages, operator, paths
+from pinggy.wire import messages, operator, orders, paths, places
 from pinggy.wire.codec import LONGEST_BODY, decode, encode
 
 _texts = st.text(max_size=20)
@@ -42,6 +43,16 @@ _wants = st.builds(
 )
 _refusals = st.builds(messages.Refused, code=_texts, text=_texts, number=_numbers, holder=st.none() | _texts)
 _usages = st.builds(messages.Usage, tunnel=_texts, received=_numbers, sent=_numbers, visitors=_numbers)
+_places = st.builds(
+    places.Place,
+    name=_texts,
+    kind=st.sampled_from(Kind),
+    epoch=_numbers,
+    edge=_texts,
+    host=_texts,
+    port=_numbers,
+    public_port=st.none() | _numbers,
+)
 MESSAGES = st.one_of(
     st.builds(messages.Identify, credential=_credentials),
     st.builds(messages.Register, instance=_texts, host_keys=st.lists(_texts).map(tuple)),
@@ -53,11 +64,21 @@ MESSAGES = st.one_of(
         lease=st.floats(allow_nan=False),
         orders=_numbers,
     ),
-    st.builds(messages.AskOrders, instance=_texts, after=_numbers),
+    st.builds(orders.AskOrders, instance=_texts, after=_numbers),
     st.builds(
-        messages.Orders,
+        orders.Orders,
         orders=st.lists(
-            st.builds(messages.Close, number=_numbers, tunnel=_texts, code=_texts, text=_texts), max_size=3
+            st.one_of(
+                st.builds(
+                    orders.Close, number=_numbers, tunnel=_texts, code=_texts, text=_texts, grace=st.floats(0, 60)
+                ),
+                st.builds(orders.Probe, number=_numbers, ask=_texts, tunnel=_texts),
+                st.builds(orders.Examine, number=_numbers, ask=_texts, tunnel=_texts),
+                st.builds(orders.Placed, number=_numbers, place=_places),
+                st.builds(orders.Displaced, number=_numbers, name=_texts, epoch=_numbers),
+                st.builds(orders.Drain, number=_numbers),
+            ),
+            max_size=3,
         ).map(tuple),
     ),
     st.builds(
@@ -87,6 +108,24 @@ MESSAGES = st.one_of(
         usage=st.none() | _usages,
     ),
     st.just(messages.Done()),
+    _places,
+    st.builds(places.Where, name=_texts, beyond=_numbers),
+    st.builds(places.Certified, certificate=_texts, authority=_texts, renew_in=st.floats(0, 1e6)),
+    st.builds(orders.Probed, ask=_texts, alive=st.booleans()),
+    st.builds(
+        orders.Examined,
+        ask=_texts,
+        held=st.booleans(),
+        ping=st.none() | st.floats(0, 60),
+        local_servers=st.lists(
+            st.builds(orders.LocalServer, number=_numbers, name=_texts, trouble=_texts), max_size=3
+        ).map(tuple),
+    ),
+    st.builds(
+        messages.Report,
+        instance=_texts,
+        holdings=st.lists(st.builds(messages.Holding, tunnel=_texts, name=_texts, epoch=_numbers)).map(tuple),
+    ),
     st.builds(operator.NewToken, token=_texts.map(Secret), prefix=_texts, account=_texts),
 )
 
@@ -160,3 +199,13 @@ def test_every_path_has_the_version_first() -> None:
     ]
     assert len(said) == len(set(said)) > 10
     assert all(path.startswith(f"/{paths.VERSION}/") for path in said)
+
+
+def test_an_order_of_a_newer_core_is_known_by_its_number() -> None:
+    said = b'{"orders": [{"is": "sing", "number": 7, "song": "x"}, {"is": "drain", "number": 8}]}'
+    assert decode(orders.Orders, said).orders == (orders.Unknown(number=7), orders.Drain(number=8))
+
+
+@given(st.one_of(st.builds(orders.Close, tunnel=_texts, code=_texts, text=_texts), st.just(orders.Drain())))
+def test_an_order_that_was_kept_gets_its_number(order: Any) -> None:
+    assert orders.unkept(orders.kept(order), 9) == replace(order, number=9)

@@ -16,7 +16,7 @@ from pinggy.core.authority import Authority
 from pinggy.core.ledger import EdgeEntry
 from pinggy.core.orders import OrderDesk
 from pinggy.wire import codec
-from pinggy.wire.messages import AskOrders, Orders
+from pinggy.wire.orders import AskOrders, Orders
 
 M = TypeVar("M")
 

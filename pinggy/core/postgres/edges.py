@@ -13,16 +13,21 @@ from pinggy.wire import operator
 
 class EdgeStatements(Statements):
     async def edge_by_digest(self, digest: bytes) -> EdgeEntry | None:
-        row = await self._row("SELECT name, region, digest FROM edges WHERE digest = %s", digest)
-        return None if row is None else EdgeEntry(name=row[0], region=row[1], digest=bytes(row[2]))
+        row = await self._row("SELECT name, region, digest, draining FROM edges WHERE digest = %s", digest)
+        if row is None:
+            return None
+        return EdgeEntry(name=row[0], region=row[1], digest=bytes(row[2]), draining=row[3])
 
-    async def register_edge(self, edge: str, instance: str, host_keys: Sequence[str]) -> EdgeStart:
+    async def register_edge(
+        self, edge: str, instance: str, host_keys: Sequence[str], relay_port: int | None = None
+    ) -> EdgeStart:
         anew = await self._value(
-            "UPDATE edges SET instance = %s, host_keys = %s::text[], seen = now()"
+            "UPDATE edges SET instance = %s, host_keys = %s::text[], relay_port = %s, draining = false, seen = now()"
             " FROM (SELECT name, instance FROM edges WHERE name = %s FOR UPDATE) AS before"
             " WHERE edges.name = before.name RETURNING before.instance IS DISTINCT FROM %s",
             instance,
             list(host_keys),
+            relay_port,
             edge,
             instance,
         )
@@ -31,13 +36,16 @@ class EdgeStatements(Statements):
         )
         return EdgeStart(anew=bool(anew), left=tuple(tunnel for (tunnel,) in rows))
 
+    async def set_draining(self, edge: str, draining: bool) -> bool:
+        return await self._run("UPDATE edges SET draining = %s WHERE name = %s", draining, edge) == 1
+
     async def regions(self) -> frozenset[str]:
         return frozenset(region for (region,) in await self._rows("SELECT DISTINCT region FROM edges"))
 
     async def edges(self) -> tuple[operator.Edge, ...]:
         rows = await self._rows(
-            "SELECT name, region, addresses, created, seen, (SELECT count(*) FROM tunnels WHERE edge = edges.name) "
-            "FROM edges ORDER BY name"
+            "SELECT name, region, addresses, created, seen, draining,"
+            " (SELECT count(*) FROM tunnels WHERE edge = edges.name) FROM edges ORDER BY name"
         )
         return tuple(
             operator.Edge(
@@ -46,9 +54,10 @@ class EdgeStatements(Statements):
                 addresses=tuple(addresses),
                 created=iso(created),
                 seen=iso_or_none(seen),
+                draining=draining,
                 tunnels=tunnels,
             )
-            for name, region, addresses, created, seen, tunnels in rows
+            for name, region, addresses, created, seen, draining, tunnels in rows
         )
 
     async def add_edge(self, edge: operator.AddEdge, digest: bytes) -> bool:

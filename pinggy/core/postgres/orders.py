@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pinggy.core.ledger import NewOrder
 from pinggy.core.postgres.statements import Statements
-from pinggy.wire.messages import Close
+from pinggy.wire.orders import Order, kept, unkept
 
 
 class OrderStatements(Statements):
@@ -22,18 +22,15 @@ class OrderStatements(Statements):
                 """
                 INSERT INTO order_streams (edge, last) VALUES (%s, %s)
                     ON CONFLICT (edge) DO UPDATE SET last = order_streams.last + excluded.last;
-                INSERT INTO orders (edge, number, tunnel, code, text)
-                SELECT edge, last - %s + ordinal, tunnel, code, text
-                FROM order_streams,
-                    unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS new (tunnel, code, text, ordinal)
+                INSERT INTO orders (edge, number, said)
+                SELECT edge, last - %s + ordinal, said
+                FROM order_streams, unnest(%s::text[]) WITH ORDINALITY AS new (said, ordinal)
                 WHERE edge = %s
                 """,
                 edge,
                 len(mine),
                 len(mine),
-                [each.tunnel for each in mine],
-                [each.reason.code for each in mine],
-                [each.reason.text for each in mine],
+                [kept(each.order) for each in mine],
                 edge,
             )
         return edges
@@ -48,7 +45,7 @@ class OrderStatements(Statements):
         first = await self._value("SELECT min(number) FROM orders WHERE edge = %s", edge)
         return int(last) if first is None else first - 1
 
-    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Close, ...] | None:
+    async def orders(self, edge: str, instance: str, after: int, most: int) -> tuple[Order, ...] | None:
         known = await self._row(
             "SELECT instance, coalesce(last, 0) FROM edges LEFT JOIN order_streams ON edge = name WHERE name = %s", edge
         )
@@ -59,11 +56,11 @@ class OrderStatements(Statements):
         rows = await self._rows(
             """
             DELETE FROM orders WHERE edge = %s AND number <= %s;
-            SELECT number, tunnel, code, text FROM orders WHERE edge = %s ORDER BY number LIMIT %s
+            SELECT number, said FROM orders WHERE edge = %s ORDER BY number LIMIT %s
             """,
             edge,
             after,
             edge,
             most,
         )
-        return tuple(Close(number=number, tunnel=tunnel, code=code, text=text) for number, tunnel, code, text in rows)
+        return tuple(unkept(said, number) for number, said in rows)
