@@ -114,12 +114,13 @@ def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, lo
     token = deployment.new_token("honest", "truth")
     ssh = deployment.ssh("ap", token, local.port)
     Lines(ssh).until("http://truth.")
-    server = deployment.servers[1]
-    server.write(
-        [rrset(f"truth.{DOMAIN}.", "CNAME", f"us.{DOMAIN}."), rrset(f"stray.{DOMAIN}.", "CNAME", f"us.{DOMAIN}.")]
-    )
+
+    def falsify() -> None:
+        names = (f"truth.{DOMAIN}.", f"stray.{DOMAIN}.")
+        deployment.servers[1].write([rrset(each, "CNAME", f"us.{DOMAIN}.") for each in names])
+
     # A grant that is seconds old is left to its edge: then both are found and named.
-    found = deployment.differences(f"truth.{DOMAIN}", f"stray.{DOMAIN}")
+    found = deployment.differences(f"truth.{DOMAIN}", f"stray.{DOMAIN}", falsify=falsify)
     assert f"CNAME us.{DOMAIN}" in found
     deployment.pinggy("zone", "check", "--mend")
     assert deployment.dig("truth") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
