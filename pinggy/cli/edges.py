@@ -14,7 +14,8 @@ from pinggy.cli.failure import CommandFailed
 from pinggy.cli.places import Place, parse_place
 from pinggy.cli.tables import short_time
 from pinggy.wire import paths
-from pinggy.wire.operator import AddEdge, Edges, NewEdge
+from pinggy.wire.messages import Done
+from pinggy.wire.operator import AddEdge, Edge, Edges, NewEdge, PlaceEdge
 
 
 def grow(tree: Tree) -> None:
@@ -25,7 +26,7 @@ def grow(tree: Tree) -> None:
         "admit an edge and print its settings file, whose secret is said only once",
         """eu1 --region eu --address 192.0.2.1 2001:db8::1 --core-url https://ns1.a.example.com:7443 \\
       --core-settings /etc/pinggy/core.toml > edge.toml""",
-        "eu1 --region eu --address 192.0.2.1 --secret-only",
+        "eu1 --region eu --address 192.0.2.1 --at 53.35,-6.26 --aws-region eu-west-1 --secret-only",
     )
     verb.add_argument("name", metavar="NAME")
     verb.add_argument("--region", metavar="LABEL", required=True, help="its label in the zone")
@@ -38,12 +39,22 @@ def grow(tree: Tree) -> None:
         required=True,
         help="where visitors reach it",
     )
+    _place_arguments(verb)
     verb.add_argument("--core-url", metavar="URL", type=_core_url, help="where the edge reaches the core; else as here")
     verb.add_argument(
         "--core-settings", metavar="FILE", help="the core's settings: the servers of the zone are taken from there"
     )
     verb.add_argument("--secret-only", action="store_true", help="print nothing but its secret")
     noun.verb("list", show, "list all edges", "", "--json")
+    verb = noun.verb(
+        "place",
+        put,
+        "say where an edge is, so that clients find the nearest one; without an option, that nobody knows",
+        "eu1 --at 53.35,-6.26 --aws-region eu-west-1",
+        "eu1",
+    )
+    verb.add_argument("name", metavar="NAME")
+    _place_arguments(verb)
     verb = noun.verb(
         "remove", remove, "admit an edge no longer: its secret is refused, what it had leaves the zone", "eu1"
     )
@@ -52,7 +63,15 @@ def grow(tree: Tree) -> None:
 
 def add(call: Call) -> None:
     options = call.options
-    wanted = AddEdge(name=options.name, region=options.region, addresses=tuple(options.address))
+    latitude, longitude = options.at
+    wanted = AddEdge(
+        name=options.name,
+        region=options.region,
+        addresses=tuple(options.address),
+        latitude=latitude,
+        longitude=longitude,
+        aws_region=options.aws_region,
+    )
     # Before anything is done: what fails after it would lose the secret.
     named = None if options.core_settings is None else servers_of_core(Path(options.core_settings))
     core = call.core
@@ -71,6 +90,17 @@ def add(call: Call) -> None:
     call.terminal.explain(*_next_steps(edge, place, has_servers=named is not None))
 
 
+def put(call: Call) -> None:
+    options = call.options
+    latitude, longitude = options.at
+    answer = call.core.add(
+        paths.EDGE_PLACES,
+        PlaceEdge(name=options.name, latitude=latitude, longitude=longitude, aws_region=options.aws_region),
+        Done,
+    )
+    call.terminal.show_done(answer.body, f"Edge {options.name} is found there.")
+
+
 def remove(call: Call) -> None:
     body = call.core.take_away(paths.EDGES, call.options.name)
     call.terminal.show_done(body, f"Edge {call.options.name} is admitted no longer.")
@@ -80,7 +110,7 @@ def show(call: Call) -> None:
     answer = call.core.get(paths.EDGES, Edges)
     call.terminal.show_list(
         answer.body,
-        ("EDGE", "REGION", "TUNNELS", "SEEN (UTC)", "CREATED (UTC)", "ADDRESSES"),
+        ("EDGE", "REGION", "TUNNELS", "SEEN (UTC)", "CREATED (UTC)", "AT", "AWS REGION", "ADDRESSES"),
         [
             (
                 each.name,
@@ -88,6 +118,8 @@ def show(call: Call) -> None:
                 each.tunnels,
                 short_time(each.seen),
                 short_time(each.created),
+                _at(each),
+                each.aws_region,
                 ", ".join(each.addresses),
             )
             for each in answer.message.edges
@@ -108,6 +140,31 @@ def _next_steps(edge: NewEdge, core: Place, *, has_servers: bool) -> list[str]:
     if not has_servers:
         steps.append("- its zone.servers are examples: put in yours (--core-settings takes them from core.toml);")
     return [*steps, "- systemctl enable --now pinggy-edge"]
+
+
+def _place_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--at",
+        metavar="LAT,LONG",
+        type=_degrees,
+        default=(None, None),
+        help="where it is: degrees north and east, --at=-33.87,151.21 where the first is negative",
+    )
+    verb.add_argument("--aws-region", metavar="REGION", default="", help="the region of Amazon's that is near it")
+
+
+def _degrees(text: str) -> tuple[float, float]:
+    try:
+        latitude, longitude = (float(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LONG in degrees, such as 53.35,-6.26") from None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise argparse.ArgumentTypeError(f"{text!r} is not on the earth: -90 to 90 north, -180 to 180 east")
+    return latitude, longitude
+
+
+def _at(edge: Edge) -> str:
+    return "" if edge.latitude is None else f"{edge.latitude:g},{edge.longitude:g}"
 
 
 def _core_url(text: str) -> Place:

@@ -111,7 +111,7 @@ class Claims:
     async def _asked_name(self, want: Want, name: str) -> Forwarding:
         if self._account is None:
             raise NeedsAccount.for_name(name)
-        label = names.offered_label(_without_domain(name, self._settings), self._regions, self._settings.kept_names)
+        label = names.offered_label(_without_domain(name, self._settings), self._regions, self._settings.kept)
         owner = await self._ledger.account_of_name(label)
         if owner is None and not self._settings.free_names:
             raise NameNotYours(f"The name {label} is not reserved by your account: ask the operator for it.")
@@ -135,7 +135,7 @@ class Claims:
 
     def _random_label(self) -> str:
         label = names.random_label()
-        taken = names.is_service_label(label, self._regions, self._settings.kept_names)
+        taken = names.is_service_label(label, self._regions, self._settings.kept)
         return self._random_label() if taken else label
 
     # -- ports ------------------------------------------------------------------------------------------------

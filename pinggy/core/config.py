@@ -8,6 +8,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pinggy.core.entry_settings import EntrySettings
 from pinggy.dns.config import ZoneSettings
 from pinggy.settings import Secret
 from pinggy.tunnel import names
@@ -96,7 +97,7 @@ class CoreSettings:
     *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
     tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
     the key that signs grants, made if there is none. *zone*: without servers, somebody else keeps it; it is
-    compared with the ledger every *zone_interval* seconds.
+    compared with the ledger every *zone_interval* seconds. With *entry* there is a host that leads to the nearest edge.
     """
 
     domain: str
@@ -110,6 +111,7 @@ class CoreSettings:
     grant_key: Path | None = None
     zone: ZoneSettings = field(default_factory=ZoneSettings)
     zone_interval: float = 60.0
+    entry: EntrySettings | None = None
     ports: PortSettings = field(default_factory=PortSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
@@ -120,6 +122,16 @@ class CoreSettings:
         check_domain(self.domain)
         if len(self.operator_key.reveal()) < 16:
             raise ValueError("operator_key is too short: 16 characters at the least.")
+        if self.entry is not None:
+            self.entry.check(self.domain)
+            if self.entry.kind == "lua" and not self.zone.servers:
+                raise ValueError('entry.kind = "lua" needs the zone\'s servers: zone.servers is empty.')
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The labels that no tunnel may have: *kept_names*, and that of the entry."""
+        label = None if self.entry is None else self.entry.label(self.domain)
+        return self.kept_names if label is None else (*self.kept_names, label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

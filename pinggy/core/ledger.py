@@ -142,6 +142,19 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """
+    The host *name* that clients type: all *addresses* of the edges that they may be sent to, sorted, each asked at
+    *port* whether it lives; by *epoch*. No edge that drains is among them, but where all do.
+    """
+
+    name: str
+    port: int
+    addresses: tuple[str, ...]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
     """*order* for *edge*; its number is yet to be given."""
 
@@ -189,6 +202,10 @@ class Edges(Protocol):
 
     async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
         """Make the edge of this name what *edge* says."""
+        ...
+
+    async def place_edge(self, edge: operator.PlaceEdge) -> bool:
+        """False where there is none of this name."""
         ...
 
     async def remove_edge(self, name: str) -> bool: ...
@@ -369,6 +386,10 @@ class ZoneBook(Protocol):
 
     async def regions_settled(self) -> tuple[Region, ...]:
         """Every region that there is or was; one whose addresses have changed since the last time has a new epoch."""
+        ...
+
+    async def entry_settled(self, name: str, port: int) -> Entry:
+        """The entry *name* as it is now; where it has changed since the last time it has a new epoch."""
         ...
 
 

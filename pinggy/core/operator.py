@@ -13,6 +13,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from twisted.conch.ssh import keys
@@ -20,6 +21,7 @@ from twisted.internet.defer import Deferred
 
 from pinggy.core.authority import digest_of
 from pinggy.core.config import CoreSettings
+from pinggy.core.edge_place import check_place
 from pinggy.core.ledger import Ended, Ledger, Transaction, close_order
 from pinggy.core.news import News
 from pinggy.settings import Secret
@@ -146,7 +148,7 @@ class Operator:
         """Whoever has a live tunnel on it keeps it until that ends."""
 
         async def work(ledger: Transaction) -> operator.ReservedName:
-            label = offered_label(message.name, await ledger.regions(), self._settings.kept_names)
+            label = offered_label(message.name, await ledger.regions(), self._settings.kept)
             await _must_have(ledger, message.account)
             if not await ledger.reserve_name(message.account, label):
                 owner = await ledger.account_of_name(label)
@@ -159,7 +161,7 @@ class Operator:
         """Fails with `Conflict` where another account has reserved it."""
 
         async def work(ledger: Transaction) -> Done:
-            label = offered_label(name, await ledger.regions(), self._settings.kept_names)
+            label = offered_label(name, await ledger.regions(), self._settings.kept)
             await _must_have(ledger, account)
             await ledger.reserve_name(account, label)
             owner = await ledger.account_of_name(label)
@@ -222,6 +224,7 @@ class Operator:
 
     def add_edge(self, message: operator.AddEdge) -> Deferred[operator.NewEdge]:
         edge = _edge(message)
+        self._check_region(edge.region)
         secret = Secret(secrets.token_urlsafe(32))
 
         async def work(ledger: Transaction) -> operator.NewEdge:
@@ -232,11 +235,23 @@ class Operator:
 
         return self._ledger.transact(work, repeatable=False).addCallback(self._edges_changed)
 
+    def place_edge(self, message: operator.PlaceEdge) -> Deferred[Done]:
+        """Say where an edge is, or no longer."""
+        check_place(message)
+
+        async def work(ledger: Transaction) -> Done:
+            if "\0" in message.name or not await ledger.place_edge(message):
+                raise NotFound(f"There is no edge {echo(message.name)}.")
+            return Done()
+
+        return self._ledger.transact(work).addCallback(self._edges_changed)
+
     def ensure_edge(self, name: str, region: str, addresses: Sequence[str], secret: Secret) -> Deferred[Done]:
         """There is an edge *name* of this *region*, these *addresses* and this *secret* (16 characters or more)."""
         edge = _edge(operator.AddEdge(name=name, region=region, addresses=tuple(addresses)))
         if len(secret.reveal()) < _SHORTEST_SECRET:
             raise MalformedMessage(f"An edge's secret has {_SHORTEST_SECRET} characters or more.")
+        self._check_region(region)
 
         async def work(ledger: Transaction) -> Done:
             if not await ledger.add_edge(edge, digest_of(secret)):
@@ -262,6 +277,12 @@ class Operator:
             return self._edges_changed(Done())
 
         return self._ledger.transact(work).addCallback(committed)
+
+    def _check_region(self, region: str) -> None:
+        """A name of the zone has one meaning."""
+        entry = self._settings.entry
+        if entry is not None and region == entry.label(self._settings.domain):
+            raise Conflict(f"The name {region} is that of the entry: it cannot be a region.")
 
     def _edges_changed(self, answer: T) -> T:
         self._news.edges_changed()
@@ -335,6 +356,7 @@ def _edge(edge: operator.AddEdge) -> operator.AddEdge:
     if not _EDGE.fullmatch(edge.name):
         raise MalformedMessage(f"The edge name {echo(edge.name)} is not well formed: a-z, 0-9 and inner hyphens.")
     parse_label(edge.region)
+    check_place(edge)
     if not 1 <= len(edge.addresses) <= _MOST_ADDRESSES:
         raise MalformedMessage(f"An edge has 1 to {_MOST_ADDRESSES} public addresses.")
     try:
@@ -343,7 +365,7 @@ def _edge(edge: operator.AddEdge) -> operator.AddEdge:
         addresses = ()
     if len(addresses) != len(edge.addresses):
         raise MalformedMessage("An edge's addresses are its public IPv4 and IPv6 addresses.")
-    return operator.AddEdge(name=edge.name, region=edge.region, addresses=addresses)
+    return replace(edge, addresses=addresses)
 
 
 async def _must_have(ledger: Transaction, account: str) -> None:

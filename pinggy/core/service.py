@@ -182,7 +182,7 @@ def _custodian(
         records,
         news,
         zone,
-        kept=settings.kept_names,
+        kept=settings.kept,
         first=settings.lease,
         interval=settings.zone_interval,
     )

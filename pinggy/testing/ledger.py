@@ -20,6 +20,7 @@ from pinggy.core.ledger import (
     EdgeEntry,
     EdgeStart,
     Ended,
+    Entry,
     Held,
     Holder,
     Ledger,
@@ -45,6 +46,7 @@ T = TypeVar("T")
 class _Edge:
     entry: EdgeEntry
     addresses: tuple[str, ...]
+    place: operator.PlaceEdge
     created: float
     instance: str | None = None
     seen: float | None = None
@@ -97,6 +99,7 @@ class _Books:
     ended: dict[str, _Ended] = field(default_factory=dict)
     early: dict[str, float] = field(default_factory=dict)
     regions: dict[str, Region] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
 
 
 class MemoryLedger(Ledger):
@@ -182,6 +185,9 @@ class _MemoryEdges(_Paper):
                 seen=None if edge.seen is None else _iso(edge.seen),
                 draining=edge.entry.draining,
                 tunnels=sum(each.new.edge == name for each in self._books.tunnels.values()),
+                latitude=edge.place.latitude,
+                longitude=edge.place.longitude,
+                aws_region=edge.place.aws_region,
             )
             for name, edge in sorted(self._books.edges.items())
         )
@@ -190,13 +196,20 @@ class _MemoryEdges(_Paper):
         if edge.name in self._books.edges:
             return False
         entry = EdgeEntry(name=edge.name, region=edge.region, digest=digest)
-        self._books.edges[edge.name] = _Edge(entry, edge.addresses, self._now)
+        self._books.edges[edge.name] = _Edge(entry, edge.addresses, _place(edge), self._now)
         return True
 
     async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
         known = self._books.edges[edge.name]
         known.entry = replace(known.entry, region=edge.region, digest=digest)
         known.addresses = edge.addresses
+        known.place = _place(edge)
+
+    async def place_edge(self, edge: operator.PlaceEdge) -> bool:
+        known = self._books.edges.get(edge.name)
+        if known is not None:
+            known.place = edge
+        return known is not None
 
     async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
         return {
@@ -517,6 +530,16 @@ class _MemoryZoneBook(_Paper):
                 self._books.regions[name] = Region(name=name, addresses=tuple(sorted(found)), epoch=self._next_epoch())
         return tuple(region for _, region in sorted(self._books.regions.items()))
 
+    async def entry_settled(self, name: str, port: int) -> Entry:
+        edges = list(self._books.edges.values())
+        serving = [each for each in edges if not each.entry.draining] or edges
+        addresses = tuple(sorted({address for each in serving for address in each.addresses}))
+        known = self._books.entries.get(name)
+        if known is None or (known.port, known.addresses) != (port, addresses):
+            epoch = self._next_epoch()
+            self._books.entries[name] = Entry(name=name, port=port, addresses=addresses, epoch=epoch)
+        return self._books.entries[name]
+
 
 class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryOrderBook, _MemoryZoneBook):
     """One transaction; nothing else goes on meanwhile."""
@@ -543,6 +566,12 @@ def _row(tunnel: _Tunnel, ended: _Ended | None) -> operator.TunnelRow:
 def _shown(forwarding: Forwarding) -> str:
     port = "" if forwarding.port is None else f":{forwarding.port}"
     return f"{forwarding.kind.value} {forwarding.name}{port}"
+
+
+def _place(edge: operator.AddEdge) -> operator.PlaceEdge:
+    return operator.PlaceEdge(
+        name=edge.name, latitude=edge.latitude, longitude=edge.longitude, aws_region=edge.aws_region
+    )
 
 
 def _add(table: dict[Any, Any], key: Any, value: Any) -> bool:

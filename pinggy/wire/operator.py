@@ -125,7 +125,10 @@ class ReservePort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """*seen* is when it was last heard, None for never. One that is *draining* takes no new tunnels."""
+    """
+    *seen* is when it was last heard, None for never. One that is *draining* takes no new tunnels. *latitude* (north)
+    and *longitude* (east) are degrees, None where nobody has said where it is; *aws_region* is near it, or empty.
+    """
 
     name: str
     region: str
@@ -134,6 +137,9 @@ class Edge:
     seen: str | None = None
     draining: bool = False
     tunnels: int = 0
+    latitude: float | None = None
+    longitude: float | None = None
+    aws_region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,19 @@ class AddEdge:
     name: str
     region: str
     addresses: tuple[str, ...]
+    latitude: float | None = None
+    longitude: float | None = None
+    aws_region: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceEdge:
+    """The edge *name* is there; both degrees None where nobody says so any more."""
+
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+    aws_region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ KEYS = f"/{VERSION}/keys"
 NAMES = f"/{VERSION}/names"
 PORTS = f"/{VERSION}/ports"
 EDGES = f"/{VERSION}/edges"
+# GET: the edges; POST: where one of them is
+EDGE_PLACES = f"/{VERSION}/edge-places"
 TUNNELS = f"/{VERSION}/tunnels"
 # GET: what should stand in the zone; GET .../check: where the servers differ; POST .../mend: and put it right
 ZONE = f"/{VERSION}/zone"

@@ -19,7 +19,7 @@ from pinggy.settings import Secret, load
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator, paths
 from pinggy.wire.codec import decode
-from pinggy.wire.messages import Refused
+from pinggy.wire.messages import Done, Refused
 from tests.cli.conftest import Pinggy
 from tests.cli.fake_core import FakeCore
 
@@ -279,8 +279,36 @@ def test_edge_list(pinggy: Pinggy, core: FakeCore) -> None:
     row = operator.Edge(name="eu1", region="eu", addresses=("192.0.2.1", "2001:db8::1"), created=CREATED, tunnels=4)
     core.answer("GET", paths.EDGES, operator.Edges(edges=(row,)))
     assert pinggy("edge", "list").out.splitlines()[1].split() == [
-        "eu1", "eu", "4", "-", *SHOWN.split(), "192.0.2.1,", "2001:db8::1",
+        "eu1", "eu", "4", "-", *SHOWN.split(), "-", "-", "192.0.2.1,", "2001:db8::1",
     ]  # fmt: skip
+
+
+def test_where_an_edge_is(pinggy: Pinggy, core: FakeCore, new_edge: operator.NewEdge) -> None:
+    add = ("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "--secret-only")
+    assert pinggy(*add, "--at=-33.87,151.21", "--aws-region", "ap-southeast-2").status == 0
+    added = decode(operator.AddEdge, core.asked[-1][2])
+    assert (added.latitude, added.longitude, added.aws_region) == (-33.87, 151.21, "ap-southeast-2")
+    core.answer("POST", paths.EDGE_PLACES, Done())
+    for options, said in (
+        (("--at", "53,-6.26"), operator.PlaceEdge(name="eu1", latitude=53.0, longitude=-6.26)),
+        ((), operator.PlaceEdge(name="eu1")),
+    ):
+        assert pinggy("edge", "place", "eu1", *options).status == 0
+        assert decode(operator.PlaceEdge, core.asked[-1][2]) == said
+    row = operator.Edge(
+        name="eu1", region="eu", addresses=("192.0.2.1",), created=CREATED, latitude=53.0, longitude=-6.26,
+        aws_region="eu-west-1",
+    )  # fmt: skip
+    core.answer("GET", paths.EDGES, operator.Edges(edges=(row,)))
+    assert "53,-6.26  eu-west-1   192.0.2.1" in pinggy("edge", "list").out
+
+
+@pytest.mark.parametrize("at", ["53", "53,x", "91,0", "0,181", "nan,0", "1,2,3", ""])
+def test_places_that_are_none(pinggy: Pinggy, core: FakeCore, at: str) -> None:
+    outcome = pinggy("edge", "place", "eu1", f"--at={at}")
+    assert outcome.status == 2
+    assert "--at" in outcome.err
+    assert core.asked == []
 
 
 def test_tunnel_list(pinggy: Pinggy, core: FakeCore) -> None:
@@ -357,7 +385,8 @@ def test_usage_errors_have_status_2(pinggy: Pinggy, core: FakeCore, words: tuple
     [
         "account add", "account list", "token add", "token list", "token revoke", "key add", "key list", "key revoke",
         "name reserve", "name list", "name release", "port reserve", "port list", "port release", "edge add",
-        "edge list", "edge remove", "tunnel list", "tunnel close", "zone init", "zone show", "zone check", "zone key",
+        "edge list", "edge place", "edge remove", "tunnel list", "tunnel close", "zone init", "zone show", "zone check",
+        "zone key",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_examples(pinggy: Pinggy, words: str) -> None:

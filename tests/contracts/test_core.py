@@ -15,6 +15,9 @@ import pytest_twisted
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from twisted.internet.defer import CancelledError, DeferredList
 
+from pinggy.core.entry_settings import EntrySettings
+from pinggy.dns.config import ZoneSettings
+from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
@@ -1061,3 +1064,61 @@ async def test_a_scope_is_no_part_of_an_address(start: Start) -> None:
     edge = await core.edge()
     await edge.authorize(ask(http(1), address="fe80::1%eth0"))
     assert (await core.operator.tunnels()).tunnels[0].address == "fe80::1"
+
+
+@asynchronous
+async def test_where_edges_are_is_kept_and_may_be_said_again(start: Start) -> None:
+    core = await start()
+
+    async def place() -> tuple[float | None, float | None, str]:
+        (edge,) = (await core.operator.edges()).edges
+        return edge.latitude, edge.longitude, edge.aws_region
+
+    where: dict[str, Any] = {"latitude": 53.35, "longitude": -6.26, "aws_region": "eu-west-1"}
+    await core.operator.add_edge(office.AddEdge(name="eu-1", region="eu", addresses=("192.0.2.1",), **where))
+    assert await place() == (53.35, -6.26, "eu-west-1")
+    await core.operator.place_edge(office.PlaceEdge(name="eu-1", latitude=-90, longitude=180))
+    assert await place() == (-90, 180, "")
+    await core.operator.place_edge(office.PlaceEdge(name="eu-1"))
+    assert await place() == (None, None, "")
+    with pytest.raises(refusals.NotFound, match="no edge eu-2"):
+        await core.operator.place_edge(office.PlaceEdge(name="eu-2"))
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"latitude": 1.0}, "takes both"),
+        ({"longitude": 1.0}, "takes both"),
+        ({"latitude": 90.1, "longitude": 0.0}, "-90 to 90"),
+        ({"latitude": 0.0, "longitude": -180.1}, "-180 to 180"),
+        ({"latitude": float("nan"), "longitude": 0.0}, "-90 to 90"),
+        ({"aws_region": "eu-west-9"}, "no region eu-west-9"),
+    ],
+)
+@asynchronous
+async def test_no_edge_is_where_nothing_can_be(start: Start, where: dict[str, Any], said: str) -> None:
+    core = await start()
+    with pytest.raises(refusals.MalformedMessage, match=said):
+        await core.operator.add_edge(office.AddEdge(name="e", region="eu", addresses=("192.0.2.1",), **where))
+    with pytest.raises(refusals.MalformedMessage, match=said):
+        await core.operator.place_edge(office.PlaceEdge(name="e", **where))
+    assert (await core.operator.edges()).edges == ()
+
+
+@asynchronous
+async def test_the_label_of_the_entry_is_nobodys(start: Start) -> None:
+    server = PowerDnsServer(url="http://127.0.0.1:9", dns="127.0.0.1:9")
+    core = await start(entry=EntrySettings(kind="lua", name="go"), zone=ZoneSettings(servers=(server,)))
+    edge = await core.edge()
+    await edge.register(Register(instance="i"))
+    token = await token_of(core, "ann")
+    with pytest.raises(refusals.NameNotOffered):
+        await core.operator.ensure_name("ann", "go")
+    answer = await edge.authorize(
+        Authorize(tunnel=tunnel_id(), credential=ByToken(token=token), address="192.0.2.1", wants=(http(1, "go"),))
+    )
+    assert isinstance(answer.results[0], Refused)
+    assert answer.results[0].code == refusals.NameNotOffered.code
+    with pytest.raises(refusals.Conflict, match="that of the entry"):
+        await core.operator.add_edge(office.AddEdge(name="e", region="go", addresses=("192.0.2.1",)))

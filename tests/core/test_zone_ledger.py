@@ -5,15 +5,19 @@ What should stand in the zone, as PostgreSQL keeps it: epochs against claims tha
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
-from pinggy.core.ledger import Claim, Ledger, NewTunnel, OwnedName, Region, Transaction
+from pinggy.core.ledger import Claim, Entry, Ledger, NewTunnel, OwnedName, Region, Transaction
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.settings import Secret
+from pinggy.testing.ledger import MemoryLedger
 from pinggy.tunnel.grant import ANONYMOUS
 from pinggy.tunnel.request import Kind
 from pinggy.wire.operator import AddEdge
@@ -23,9 +27,13 @@ asynchronous = pytest_twisted.ensureDeferred
 
 @pytest_twisted.async_yield_fixture
 async def ledger(database: Secret) -> AsyncIterator[Ledger]:
-    pool = Pool(reactor, database, size=4, statement_timeout=10, patience=10)
+    pool = make_real(database)
     yield PostgresLedger(pool)
     await pool.close()
+
+
+def make_real(database: Secret) -> Pool:
+    return Pool(reactor, database, size=4, statement_timeout=10, patience=10)
 
 
 class GoneWrong(Exception):
@@ -151,3 +159,36 @@ async def test_names_are_said_with_their_owners_and_their_age(ledger: Ledger) ->
         assert (owned.label, owned.region, owned.epoch, owned.tunnel) == ("blog", "eu", epoch, "1" * 32)
         assert owned.age >= 0
     assert await owned_names(ledger, []) == ()
+
+
+@asynchronous
+@pytest.mark.parametrize("make", [lambda database: None, make_real], ids=["in memory", "PostgreSQL"])
+async def test_an_entry_has_a_new_epoch_when_its_edges_change_and_only_then(database: Secret, make: Any) -> None:
+    pool = make(database)
+    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool)
+
+    async def settled(port: int = 443) -> Entry:
+        return await ledger.transact(lambda transaction: transaction.entry_settled("go.a.example", port))
+
+    async def drain(edge: str, draining: bool) -> None:
+        await ledger.transact(lambda transaction: transaction.set_draining(edge, draining))
+
+    entries = [await settled()]
+    assert entries[0].addresses == ()
+    await with_edge(ledger, "e1", "eu", "192.0.2.1", "2001:db8::1")
+    await with_edge(ledger, "e2", "ap", "192.0.2.2", "192.0.2.1")
+    entries.append(await settled())
+    assert list(entries[-1].addresses) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
+    assert await settled() == entries[-1]
+    await drain("e1", True)
+    entries.append(await settled())
+    assert list(entries[-1].addresses) == ["192.0.2.1", "192.0.2.2"]
+    await drain("e2", True)
+    # Where all drain there is nowhere better to send anybody.
+    entries.append(await settled())
+    assert entries[-1].addresses == entries[1].addresses
+    entries.append(await settled(8443))
+    assert (entries[-1].name, entries[-1].port) == ("go.a.example", 8443)
+    assert [each.epoch for each in entries] == sorted({each.epoch for each in entries})
+    if pool is not None:
+        await pool.close()

@@ -76,6 +76,11 @@ def make_tree(
             addition=Addition(cls=operator.AddEdge, add=office.add_edge),
             remove=office.remove_edge,
         ),
+        paths.EDGE_PLACES: Collection(
+            key,
+            show=lambda query: office.edges(),
+            addition=Addition(cls=operator.PlaceEdge, add=office.place_edge),
+        ),
         paths.TUNNELS: Collection(
             key,
             show=lambda query: office.tunnels(query.account, query.history),

@@ -44,7 +44,7 @@ class EdgeStatements(Statements):
 
     async def edges(self) -> tuple[operator.Edge, ...]:
         rows = await self._rows(
-            "SELECT name, region, addresses, created, seen, draining,"
+            "SELECT name, region, addresses, created, seen, draining, latitude, longitude, aws_region,"
             " (SELECT count(*) FROM tunnels WHERE edge = edges.name) FROM edges ORDER BY name"
         )
         return tuple(
@@ -56,30 +56,52 @@ class EdgeStatements(Statements):
                 seen=iso_or_none(seen),
                 draining=draining,
                 tunnels=tunnels,
+                latitude=latitude,
+                longitude=longitude,
+                aws_region=aws_region,
             )
-            for name, region, addresses, created, seen, draining, tunnels in rows
+            for name, region, addresses, created, seen, draining, latitude, longitude, aws_region, tunnels in rows
         )
 
     async def add_edge(self, edge: operator.AddEdge, digest: bytes) -> bool:
         return (
             await self._run(
-                "INSERT INTO edges (name, region, addresses, digest) VALUES (%s, %s, %s::text[], %s)"
-                " ON CONFLICT DO NOTHING",
+                "INSERT INTO edges (name, region, addresses, digest, latitude, longitude, aws_region)"
+                " VALUES (%s, %s, %s::text[], %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 edge.name,
                 edge.region,
                 list(edge.addresses),
                 digest,
+                edge.latitude,
+                edge.longitude,
+                edge.aws_region,
             )
             == 1
         )
 
     async def change_edge(self, edge: operator.AddEdge, digest: bytes) -> None:
         await self._run(
-            "UPDATE edges SET region = %s, addresses = %s::text[], digest = %s WHERE name = %s",
+            "UPDATE edges SET region = %s, addresses = %s::text[], digest = %s,"
+            " latitude = %s, longitude = %s, aws_region = %s WHERE name = %s",
             edge.region,
             list(edge.addresses),
             digest,
+            edge.latitude,
+            edge.longitude,
+            edge.aws_region,
             edge.name,
+        )
+
+    async def place_edge(self, edge: operator.PlaceEdge) -> bool:
+        return (
+            await self._run(
+                "UPDATE edges SET latitude = %s, longitude = %s, aws_region = %s WHERE name = %s",
+                edge.latitude,
+                edge.longitude,
+                edge.aws_region,
+                edge.name,
+            )
+            == 1
         )
 
     async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:

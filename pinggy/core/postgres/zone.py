@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pinggy.core.ledger import OwnedName, Region
+from pinggy.core.ledger import Entry, OwnedName, Region
 from pinggy.core.postgres.statements import Statements
 
 
@@ -63,3 +63,29 @@ class ZoneStatements(Statements):
         return tuple(
             Region(name=name, addresses=tuple(sorted(addresses)), epoch=epoch) for name, addresses, epoch in rows
         )
+
+    async def entry_settled(self, name: str, port: int) -> Entry:
+        row = await self._row(
+            """
+            SELECT pg_advisory_xact_lock(hashtextextended('entry ' || %s, 0));
+            INSERT INTO entries (name, port, addresses, epoch)
+            SELECT name, port, addresses, nextval('epoch') FROM (
+                SELECT %s, %s, coalesce(array_agg(DISTINCT address), '{}')
+                FROM (SELECT unnest(addresses) FROM edges WHERE NOT draining OR (SELECT bool_and(draining) FROM edges))
+                AS each (address)
+            ) AS now (name, port, addresses)
+            WHERE NOT EXISTS (
+                SELECT 1 FROM entries
+                WHERE (entries.name, entries.port, entries.addresses) = (now.name, now.port, now.addresses)
+            )
+            ON CONFLICT (name) DO UPDATE
+            SET port = excluded.port, addresses = excluded.addresses, epoch = excluded.epoch;
+            SELECT addresses, epoch FROM entries WHERE name = %s
+            """,
+            name,
+            name,
+            port,
+            name,
+        )
+        assert row is not None
+        return Entry(name=name, port=port, addresses=tuple(sorted(row[0])), epoch=row[1])
