@@ -47,8 +47,6 @@ class EntrySettings:
             raise ValueError(f"ttl is not between 1 and {_HIGHEST_TTL} seconds.")
         if self.kind == "route53":
             self._check_route53()
-        elif self.hosted_zone is not None or self.endpoint is not None:
-            raise ValueError('hosted_zone and endpoint are for kind = "route53" only.')
 
     def host(self, domain: str) -> str:
         """The name that clients type, absolute in lower case without the final dot."""
@@ -78,8 +76,6 @@ class EntrySettings:
     def _check_route53(self) -> None:
         if self.hosted_zone is None or not _HOSTED_ZONE.fullmatch(self.hosted_zone):
             raise ValueError('hosted_zone is not the id of one, such as "Z0123456789ABCDEFGHIJ".')
-        if self.database is not None:
-            raise ValueError('database is for kind = "lua" only: Route 53 measures for itself.')
         if self.name == _APEX or "." not in self.name:
             raise ValueError("name is not a whole host name, such as go.example.com.")
         if self.endpoint is not None:

@@ -51,8 +51,6 @@ def test_a_host_and_the_label_that_no_tunnel_may_have(entry: dict[str, Any], hos
         ({"kind": "lua", "name": "go.a.example.com."}, "core.entry.name is not a host"),
         ({"kind": "lua", "name": "x.go"}, "is neither a.example.com itself"),
         ({"kind": "lua", "name": "go.example.com"}, "is neither a.example.com itself"),
-        ({"kind": "lua", "hosted_zone": "Z1"}, "core.entry.hosted_zone and endpoint are for"),
-        ({"kind": "lua", "endpoint": "http://127.0.0.1"}, "core.entry.hosted_zone and endpoint are for"),
         ({"kind": "route53", "name": "go.example.com"}, "core.entry.hosted_zone is not the id of one"),
         ({**ROUTE53, "hosted_zone": "/hostedzone/Z1"}, "core.entry.hosted_zone is not the id of one"),
         ({**ROUTE53, "name": "@"}, "core.entry.name is not a whole host name"),
@@ -61,7 +59,6 @@ def test_a_host_and_the_label_that_no_tunnel_may_have(entry: dict[str, Any], hos
         ({**ROUTE53, "name": "go.a.example.com"}, "lies in the zone a.example.com, which is delegated"),
         ({**ROUTE53, "name": "_x.example.com"}, "core.entry.name is not a host in lower case"),
         ({**ROUTE53, "name": f"{'x' * 60}.{'x' * 60}.{'x' * 60}.{'x' * 60}"}, "core.entry.name is too long"),
-        ({**ROUTE53, "database": "x.mmdb"}, "core.entry.database is for kind"),
         ({**ROUTE53, "endpoint": "http://route53.example.com"}, "core.entry.endpoint is of no use"),
     ],
 )
