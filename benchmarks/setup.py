@@ -106,11 +106,13 @@ def show(name: str, values: list[float]) -> None:
     print(f"{name:34} p50 {quantile(values, 0.5):8.1f} ms   p99 {quantile(values, 0.99):8.1f} ms")
 
 
-def cpu_seconds(deployment: Deployment) -> dict[str, float]:
-    """CPU time of each daemon so far, and of this client."""
+def cpu_seconds(deployment: Deployment, without: str = "") -> dict[str, float]:
+    """CPU time of each daemon so far, and of this client; *without* one that does not run."""
     ticks = os.sysconf("SC_CLK_TCK")
     spent = {"client": time.process_time()}
     for daemon in deployment.daemons():
+        if daemon.name == without:
+            continue
         assert daemon.process is not None
         fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
         spent[daemon.name] = (int(fields[11]) + int(fields[12])) / ticks
