@@ -54,6 +54,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
+from pinggy.wire.orders import GRACE
 
 _TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -201,7 +202,7 @@ class Authority:
         reason = refusals.TakenOver.of(message.address)
         others = [each for each in claims.superseded if each.edge != edge.name]
         if others:
-            await ledger.order([close_order(each, reason) for each in others])
+            await ledger.order([close_order(each, reason, GRACE) for each in others])
         return self._answer(identity, expires_in, results, claims.superseded), claims.superseded
 
     def _answer(

@@ -34,6 +34,10 @@ class Client(Protocol):
         """Fires when the client has answered a ping; the caller sets the bound and cancels."""
         ...
 
+    def announce(self, reason: Refusal) -> None:
+        """The tunnel is over, but visitors are being served still: tell the client why. `leave` follows."""
+        ...
+
     def leave(self, reason: Refusal) -> None:
-        """The tunnel is over: tell the client why, and close the connection."""
+        """The tunnel is over: tell the client why, unless it knows, and close the connection."""
         ...

@@ -86,11 +86,13 @@ class ClientTunnel:
         self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
         self._end: Refusal | None = None
         self._closed = False
+        self._has_left = False
         self._awaiting_close: list[Deferred[None]] = []
         self._silence = Timer(parts.clock, self._flush)
         self._deadline = Timer(parts.clock, self._deadline_reached)
         self._idle = Timer(parts.clock, self._nothing_to_do)
         self._expiry = Timer(parts.clock, lambda: self.end(Expired.of()))
+        self._grace = Timer(parts.clock, self._leave)
         self._idle.start(NOTHING_ASKED)
 
     # -- what the way in says -----------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ class ClientTunnel:
         """The arguments are known: visitors may come."""
         self._life.command_read(policy)
         self._life_changed()
-        if not self._asks:
+        if not self._asks and self._end is None:
             self._idle.start(NOTHING_LEFT)
 
     def watch(self, watcher: Watcher) -> None:
@@ -157,8 +159,13 @@ class ClientTunnel:
     def urls(self, *forwardings: Forwarding) -> list[str]:
         return [url for each in forwardings for url in self._parts.face.urls(each)]
 
-    def end(self, reason: Refusal) -> Deferred[None]:
-        """End the tunnel; fires when names, ports and records have been given back. The first reason counts."""
+    def end(self, reason: Refusal, grace: float = 0.0) -> Deferred[None]:
+        """
+        End the tunnel; fires when names, ports and records have been given back. The first reason counts.
+
+        Its client is told at once. Visitors who are being served have *grace* seconds until it is left; to end it once
+        more without any cuts that short.
+        """
         if self._end is None:
             self._end = reason
             self._life.ended(reason)
@@ -167,9 +174,12 @@ class ClientTunnel:
             self._life_changed()
             queue, self._queue = self._queue, []
             self.refuse(queue, reason)
-            self._client.leave(reason)
+            self._opening.close_to_visitors(self._asks.values())
+            self._part(reason, grace)
             if not self._running:
                 self._wind_up()
+        elif grace <= 0:
+            self._leave()
         if self._closed:
             return succeed(None)
         closed: Deferred[None] = Deferred(self._awaiting_close.remove)
@@ -277,6 +287,21 @@ class ClientTunnel:
         return None if self._live is None else self._live.usage()
 
     # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _part(self, reason: Refusal, grace: float) -> None:
+        if grace <= 0 or self._live is None:
+            self._leave()
+            return
+        self._client.announce(reason)
+        self._grace.start(grace)
+        self._live.let_finish().addCallback(lambda _: self._leave())
+
+    def _leave(self) -> None:
+        assert self._end is not None
+        self._grace.stop()
+        if not self._has_left:
+            self._has_left = True
+            self._client.leave(self._end)
 
     def _wind_up(self) -> None:
         assert self._end is not None

@@ -28,6 +28,7 @@ from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientSilent, LimitReached, PortNotBound, Refusal, TakenOver, ZoneAway, from_wire
 from pinggy.tunnel.request import ForwardRequest
 from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Refused, Release, Usage, Want
+from pinggy.wire.orders import GRACE
 
 log = Logger()
 
@@ -161,13 +162,23 @@ class Opening:
             except Refusal as refusal:
                 log.warn("could not release tunnel {tunnel}: {why}", tunnel=self.tunnel, why=refusal.text)
 
+    def close_to_visitors(self, asks: Iterable[Ask]) -> None:
+        """From here on nobody finds those of *asks* that are live; those who have are served still."""
+        for ask in asks:
+            if ask.live is not None:
+                self._shut(ask)
+
     def _undo_here(self, ask: Ask) -> None:
+        self._shut(ask)
+        ask.forwarding = None
+        ask.published = False
+
+    def _shut(self, ask: Ask) -> None:
         if ask.live is not None:
             self.parts.tunnels.remove(ask.live)
         if ask.bound is not None:
             ask.bound.close()
-        ask.live = ask.bound = ask.forwarding = None
-        ask.published = False
+        ask.live = ask.bound = None
 
     # -- authorize ------------------------------------------------------------------------------------------------
 
@@ -222,7 +233,7 @@ class Opening:
     def _end_superseded(self, tunnels: list[str]) -> list[Deferred[None]]:
         """End those of *tunnels* that this edge holds; their clients are told by whom they were taken over."""
         olds = [self.parts.tunnels.get(each) for each in tunnels if each != self.tunnel]
-        return [old.end(TakenOver.of(self.client.peer.host)) for old in olds if old is not None]
+        return [old.end(TakenOver.of(self.client.peer.host), GRACE) for old in olds if old is not None]
 
     async def _was_a_ghost(self, refused: Refused) -> bool:
         """Whether the name is held by a tunnel of this edge whose client is dead; if so, it is closed by now."""

@@ -21,6 +21,7 @@ log = Logger()
 
 FIRST_WAIT = 0.2  # seconds before the core is asked again after it did not answer; doubled up to the last
 LAST_WAIT = 5.0
+LONGEST_GRACE = 60.0  # seconds
 
 
 class OrderStream:
@@ -62,7 +63,7 @@ class OrderStream:
             case Close():
                 tunnel = self._tunnels.get(order.tunnel)
                 if tunnel is not None:
-                    tunnel.end(from_wire(order.code, order.text))
+                    tunnel.end(from_wire(order.code, order.text), min(order.grace, LONGEST_GRACE))
             case _:
                 log.debug("an order of a newer core was passed over: {order}", order=order)
 

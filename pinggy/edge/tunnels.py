@@ -5,8 +5,9 @@ The live tunnels of this edge, by name and by port: where a visitor's host name 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
@@ -30,13 +31,30 @@ class Tally:
     open: int = 0
 
 
+class End(Protocol):
+    """
+    Ends a tunnel for a reason, and fires when its names have been given back. Visitors who are being served have
+    *grace* seconds to finish.
+    """
+
+    def __call__(self, reason: Refusal, grace: float = 0.0) -> Deferred[None]: ...
+
+
+class Kept(Protocol):
+    """A stream that is kept for the next request of its visitor."""
+
+    def close_if_idle(self) -> None:
+        """Nobody will ask for it any more."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveTunnel:
     """
     A tunnel whose core has granted it something. Visitors call `policy` and then `open_stream`.
 
-    Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it.
-    *end* ends it for a reason, and fires when its names have been given back.
+    Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it; and
+    who keeps it between requests stands in *kept* for as long. *end* ends it.
     """
 
     id: str
@@ -44,8 +62,10 @@ class LiveTunnel:
     life: Life
     identity: Identity
     limits: Limits
-    end: Callable[[Refusal], Deferred[None]]
+    end: End
     tally: Tally = field(default_factory=Tally)
+    kept: set[Kept] = field(default_factory=set)
+    _unused: Deferred[None] | None = None
     _waiting: list[Deferred[Policy]] = field(default_factory=list)
 
     def policy(self) -> Deferred[Policy]:
@@ -69,19 +89,33 @@ class LiveTunnel:
 
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""
+        if self.life.state is State.ENDED:
+            return fail(StreamRefused("The tunnel has ended.", gone=True))
         if self.tally.open >= self.limits.channels:
             return fail(StreamRefused("The tunnel has as many visitors as it may have."))
         self.tally.open += 1
         self.tally.visitors += 1
 
         def not_opened(failure: Failure) -> Failure:
-            self.tally.open -= 1
+            self.stream_over()
             return failure
 
         return self.client.open_stream(forwarding, visitor).addErrback(not_opened)
 
     def stream_over(self) -> None:
         self.tally.open -= 1
+        if not self.tally.open and self._unused is not None:
+            unused, self._unused = self._unused, None
+            unused.callback(None)
+
+    def let_finish(self) -> Deferred[None]:
+        """Once it has ended: close the streams that are only kept; fires when no other is open any more."""
+        for each in list(self.kept):
+            each.close_if_idle()
+        if not self.tally.open:
+            return succeed(None)
+        self._unused = Deferred()
+        return self._unused
 
     def usage(self) -> Usage:
         """What it has carried, as the core is told."""

@@ -12,6 +12,9 @@ from typing import ClassVar
 from pinggy.wire import codec
 from pinggy.wire.places import Place
 
+# Seconds for the visitors of a tunnel whose name went elsewhere.
+GRACE = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskOrders:

@@ -44,7 +44,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
-from pinggy.wire.orders import AskOrders, Close, Orders
+from pinggy.wire.orders import GRACE, AskOrders, Close, Orders
 from pinggy.wire.proof import Claim, verify
 from tests.support import postgres as real
 from tests.support.cores import Core, InMemory, OverHttp, token_of
@@ -755,7 +755,7 @@ async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(
     await edge.authorize(ask(http(1, "blog"), by=token, tunnel=old))
     await far.authorize(ask(http(1, "blog"), by=token, tunnel=new, force=True, address="192.0.2.9"))
     reason = refusals.TakenOver.of("192.0.2.9")
-    close = Close(number=1, tunnel=old, code=reason.code, text=reason.text)
+    close = Close(number=1, tunnel=old, code=reason.code, text=reason.text, grace=GRACE)
     assert await edge.orders(after(0)) == Orders(orders=(close,))
     # By a session at the same edge: that knows by the answer, and chooses the moment.
     assert (await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))).superseded == (new,)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pinggy.edge.orders import LAST_WAIT, OrderStream
+from pinggy.core.ledger import NewOrder
+from pinggy.edge.orders import LAST_WAIT, LONGEST_GRACE, OrderStream
 from pinggy.edge.renewal import Renewal
 from pinggy.wire.messages import Register
+from pinggy.wire.orders import Close
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Session
 
@@ -48,6 +50,13 @@ class Standing:
         (tunnel,) = self.edge.tunnels
         self.edge.core.operator.close_tunnel(tunnel.id)
 
+    def close(self, grace: float) -> None:
+        (tunnel,) = self.edge.tunnels
+        close = Close(tunnel=tunnel.id, code="taken-over", text="Moved.", grace=grace)
+        self.edge.core.ledger.transact(lambda ledger: ledger.order([NewOrder(edge="local", order=close)]))
+        self.edge.core.news.orders_written({"local"})
+        self.pair.advance(0)
+
     def end(self) -> None:
         self.renewal.stop()
         self.orders.stop()
@@ -81,6 +90,25 @@ def test_an_order_that_comes_while_the_core_is_away_is_carried_out_when_it_is_ba
     standing.edge.core.away = False
     standing.pass_by(int(LAST_WAIT))
     assert standing.session.lines[-1] == "The operator has closed this tunnel."
+    standing.end()
+
+
+@pytest.mark.parametrize(("grace", "given"), [(3.0, 3), (1e9, LONGEST_GRACE)])
+def test_an_order_says_how_long_visitors_may_finish_a_minute_at_most(
+    standing: Standing, grace: float, given: float
+) -> None:
+    standing.edge.visit("blog")
+    standing.close(grace)
+    assert standing.session.lines[-1] == "Moved."
+    assert standing.edge.tunnels.by_name("blog") is None
+    # Its heart goes on beating: whoever does not answer is not waited for.
+    for _ in range(int(given) - 1):
+        standing.pair.advance(1)
+        standing.pair.client.sendIgnore(b"")
+        standing.pair.flush()
+    assert standing.session.status is None
+    standing.pair.advance(1)
+    assert standing.session.status == 1
     standing.end()
 
 

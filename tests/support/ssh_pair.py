@@ -124,7 +124,11 @@ class Session(SSHChannel):
         self.shown = ""
         self.status: int | None = None
         self.over = False
+        self.refused: str | None = None
         self.accepted: bool | None = None
+
+    def openFailed(self, reason: Any) -> None:
+        self.refused = reason.value.decode()
 
     @property
     def lines(self) -> list[str]:

@@ -119,6 +119,7 @@ class FakeClient:
     opened: list[FakeStream] = field(default_factory=list)
     visitors: list[Peer] = field(default_factory=list)
     asked: list[Deferred[Stream]] = field(default_factory=list)
+    told: list[Refusal] = field(default_factory=list)
     left: list[Refusal] = field(default_factory=list)
     on_open: list[Deferred[FakeStream]] = field(default_factory=list)
 
@@ -146,6 +147,9 @@ class FakeClient:
     def probe(self) -> Deferred[None]:
         return succeed(None)
 
+    def announce(self, reason: Refusal) -> None:
+        self.told.append(reason)
+
     def leave(self, reason: Refusal) -> None:
         self.left.append(reason)
 
@@ -172,7 +176,7 @@ def live_forwarding(
         life=life,
         identity=ANONYMOUS,
         limits=Limits(forwardings=10, channels=channels),
-        end=lambda reason: succeed(None),
+        end=lambda reason, grace=0.0: succeed(None),
     )
     return LiveForwarding(
         forwarding=Forwarding(number=1, kind=kind, name=name, epoch=epoch, port=port),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.deployment import DOMAIN, Deployment
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import BLOCK, WebServer, blocks, read_until, shut, tcp_server, web_server
 from tests.support.powerdns import rrset
 from tests.support.service import PATIENCE, Lines
 
@@ -78,6 +81,43 @@ def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(
     new.terminate()
     new.wait(PATIENCE)
     deployment.until_gone("move")
+
+
+def test_a_download_goes_on_through_a_takeover_at_another_edge(deployment: Deployment) -> None:
+    body = b"".join(blocks(4 * BLOCK))
+    go_on = threading.Event()
+
+    def serve(visitor: socket.socket) -> None:
+        read_until(visitor, b"\r\n\r\n")
+        visitor.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[: 2 * BLOCK])
+        assert go_on.wait(PATIENCE)
+        visitor.sendall(body[2 * BLOCK :])
+        shut(visitor)
+
+    with tcp_server(serve) as port:
+        token = deployment.new_token("loader", "load")
+        old = deployment.ssh("us", token, port)
+        old_lines = Lines(old)
+        old_lines.until("http://load.")
+        connection = http.client.HTTPConnection(deployment.addresses["us"], deployment.public_port, timeout=PATIENCE)
+        connection.request("GET", "/", headers={"Host": f"load.{DOMAIN}"})
+        response = connection.getresponse()
+        received = response.read(BLOCK)
+
+        new = deployment.ssh("eu", f"{token}+force", port)
+        Lines(new).until("http://load.")
+        assert old_lines.until("Taken over") == "Taken over: a newer session from 127.0.0.1 has started with force."
+        # The old terminal knows, the name leads elsewhere, and the visitor is served still.
+        assert deployment.dig("load") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+        assert old.poll() is None
+        go_on.set()
+        assert received + response.read() == body
+        connection.close()
+        assert old_lines.rest() == []
+        assert old.wait(PATIENCE) != 0
+        new.terminate()
+        new.wait(PATIENCE)
+        deployment.until_gone("load")
 
 
 def test_what_an_old_owner_does_late_changes_nothing(deployment: Deployment, local: WebServer) -> None:

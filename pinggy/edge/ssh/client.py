@@ -75,6 +75,7 @@ class SshClient(ConchUser):
         self._heartbeat = Timer(parts.clock, self._beat)
         self._goodbye = Timer(parts.clock, self._hang_up)
         self._ping: Deferred[None] | None = None
+        self._announced = False
         self._heartbeat.start(settings.silence / 2)
         transport.logged_in()
 
@@ -107,6 +108,11 @@ class SshClient(ConchUser):
         answered: Deferred[None] = self.conn.sendGlobalRequest(KEEPALIVE, b"", wantReply=1)
         # Clients that do not know the request refuse it: that is life too.
         return answered.addErrback(self._refused_ping).addCallback(lambda _: None)
+
+    def announce(self, reason: Refusal) -> None:
+        self._announced = True
+        for console in self._consoles:
+            console.announce(reason)
 
     def leave(self, reason: Refusal) -> None:
         self._heartbeat.stop()
@@ -208,6 +214,8 @@ class SshClient(ConchUser):
     # -- channels that the client opens -----------------------------------------------------------------------------
 
     def lookupChannel(self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes) -> SSHChannel:
+        if self._announced:
+            raise ConchError("The tunnel is over.", OPEN_ADMINISTRATIVELY_PROHIBITED)
         if self._own_channels >= _MOST_OWN_CHANNELS:
             raise ConchError("Too many channels at once.", OPEN_RESOURCE_SHORTAGE)
         channel: Console | DirectChannel

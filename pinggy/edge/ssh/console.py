@@ -46,6 +46,7 @@ class Console(FlowChannel):
         self._words: bytes | None = None
         self._has_pty = False
         self._greeted = False
+        self._announced = False
         self._finished = False
         self._live: list[Forwarding] = []
         self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
@@ -101,6 +102,8 @@ class Console(FlowChannel):
 
     def _read_command(self) -> None:
         assert self._words is not None
+        if self._announced:
+            return
         try:
             policy = parse_policy(split_command(self._words))
             option = unserved(policy)
@@ -139,12 +142,19 @@ class Console(FlowChannel):
         for refusal in refusals:
             self._refusal(refusal)
 
+    def announce(self, reason: Refusal) -> None:
+        """Show the reason, which stays the last line."""
+        if self._announced:
+            return
+        self._show({"type": "ended", "code": reason.code, "message": reason.text}, reason.text)
+        self._announced = True
+
     def finish(self, reason: Refusal) -> None:
-        """Show the reason as the last line and close with an exit status that is not 0."""
+        """Show the reason as the last line, unless it is, and close with an exit status that is not 0."""
         if self._finished:
             return
         self._finished = True
-        self._show({"type": "ended", "code": reason.code, "message": reason.text}, reason.text)
+        self.announce(reason)
         self.conn.sendRequest(self, b"exit-status", struct.pack(">L", 1))
         self.end()
         self.loseConnection()

@@ -239,7 +239,11 @@ class Exchange:
         self._keep_stream = head.keep_alive and not self._until_close
         # While the request is still on its way this asks the visitor to stop (RFC 9112 9.6).
         self._keep_visitor = (
-            self._head.keep_alive and self._request_done and not self._until_close and not (chunked and old)
+            self._head.keep_alive
+            and self._request_done
+            and not self._until_close
+            and not (chunked and old)
+            and not self._tunnel_ended
         )
         response = body_of(framing, unwrap=old)
         body, rest, done = response.feed(data)
@@ -270,7 +274,7 @@ class Exchange:
         upstream.served += 1
         if not self._request_done:
             self._leave(abort=True)
-        elif not (self._keep_stream and clean) or upstream.ended:
+        elif not (self._keep_stream and clean) or upstream.ended or self._tunnel_ended:
             self._leave(abort=False)
         self._upstream = None
         self._visitor.done(self._keep_visitor and self._request_done)
@@ -287,6 +291,11 @@ class Exchange:
             self._visitor.again()
         else:
             self._visitor.refuse(502, answers.SILENT)
+
+    @property
+    def _tunnel_ended(self) -> bool:
+        """It may have while this exchange goes on: then no other request is asked for over this connection."""
+        return self._upstream is not None and self._upstream.live.tunnel.life.state is State.ENDED
 
     def _break_off(self) -> None:
         self._leave(abort=True)

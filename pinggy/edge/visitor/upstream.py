@@ -46,6 +46,7 @@ class Upstream:
         self.ended = False
         self.over = False
         self._stream = stream
+        live.tunnel.kept.add(self)
 
     def attach(self) -> None:
         """Begin to receive. Set *user* first: something may have come already."""
@@ -73,6 +74,11 @@ class Upstream:
     def abort(self) -> None:
         self._finish()
         self._stream.abort()
+
+    def close_if_idle(self) -> None:
+        """The tunnel has ended: what no exchange has in hand is of no use any more."""
+        if self.user is None and not self.over:
+            self.close()
 
     # -- StreamReceiver ------------------------------------------------------------------------------------------
 
@@ -110,4 +116,5 @@ class Upstream:
         self.user = None
         if not self.over:
             self.over = True
+            self.live.tunnel.kept.discard(self)
             self.live.tunnel.stream_over()

@@ -826,3 +826,53 @@ def test_a_name_that_has_a_new_owner_gets_a_new_stream() -> None:
     assert visit.client.opened[0].closed
     assert new.opened
     visit.leave()
+
+
+# -- a tunnel that ends meanwhile -----------------------------------------------------------------------------------
+
+
+def end_gracefully(visit: Visit) -> list[None]:
+    """The name of ``shop`` goes elsewhere, its visitors may finish; one entry when they have."""
+    finished: list[None] = []
+    visit.tunnels.remove(visit.shop)
+    visit.shop.tunnel.life.ended(ClientLeft.of())
+    visit.shop.tunnel.let_finish().addCallback(finished.append)
+    return finished
+
+
+def test_a_request_in_hand_is_answered_and_the_visitor_asked_to_connect_anew() -> None:
+    visit = Visit()
+    visit.say(GET)
+    finished = end_gracefully(visit)
+    assert finished == []
+    visit.stream.client_sends(OK)
+    assert visit.heard() == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    assert not visit.is_open
+    assert finished == [None]
+    visit.leave()
+
+
+def test_a_response_under_way_comes_whole_and_its_stream_is_not_kept() -> None:
+    visit = Visit()
+    visit.say(GET)
+    visit.stream.client_sends(OK[:-1])
+    finished = end_gracefully(visit)
+    visit.stream.client_sends(OK[-1:])
+    assert visit.heard() == OK
+    assert visit.stream.closed
+    assert finished == [None]
+    # The next request is looked up anew.
+    visit.say(GET)
+    assert status(visit.heard()) == 404
+    visit.leave()
+
+
+def test_a_kept_stream_without_a_request_does_not_hold_up_the_end() -> None:
+    visit = Visit()
+    visit.say(GET)
+    visit.stream.client_sends(OK)
+    assert visit.heard() == OK
+    assert end_gracefully(visit) == [None]
+    assert visit.stream.closed
+    assert visit.is_open
+    visit.leave()
