@@ -46,6 +46,14 @@ class Certificates:
         self._seen = self._stamp()
         self._looked = clock.seconds()
         self._context = load_context(certificate, key)
+        self._expires = _expiry(certificate)
+
+    @property
+    def expires(self) -> float | None:
+        """When the certificate in use runs out, in seconds since 1970; None where it is being replaced just now."""
+        if self._clock.seconds() - self._looked >= LOOK_AGAIN:
+            self._look()
+        return self._expires
 
     def for_server_name(self, server_name: str | None) -> IOpenSSLServerConnectionCreator:
         """What makes the connections of visitors who ask for *server_name* (today one certificate has every name)."""
@@ -64,6 +72,7 @@ class Certificates:
         except CertificateUnusable as error:
             self._log.warn("{error} The certificate read before stays in use.", error=str(error))
         else:
+            self._expires = _expiry(self._certificate)
             self._log.info("The certificate {path} has changed and was read again.", path=str(self._certificate))
 
     def _stamp(self) -> tuple[object, ...]:
@@ -108,6 +117,14 @@ def load_context(certificate: Path, key: Path) -> SSL.Context:
     except (SSL.Error, TypeError, ValueError) as error:
         raise CertificateUnusable(f"The key {key} does not belong to the certificate {certificate}.") from error
     return context
+
+
+def _expiry(certificate: Path) -> float | None:
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    except (OSError, ValueError, IndexError):
+        return None
+    return leaf.not_valid_after_utc.timestamp()
 
 
 def _bare_context() -> SSL.Context:

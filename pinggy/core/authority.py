@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
 from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewTunnel, Transaction, TunnelEntry, close_order
+from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.core.records import Records
 from pinggy.settings import Secret
@@ -69,11 +70,19 @@ _HIGHEST_COUNT = 2**63 - 1
 class Authority:
     _log = Logger()
 
-    def __init__(self, ledger: Ledger, settings: CoreSettings, records: Records, news: News) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: CoreSettings,
+        records: Records,
+        news: News,
+        metrics: CoreMetrics | None = None,
+    ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._records = records
         self._news = news
+        self._metrics = metrics or CoreMetrics()
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -143,6 +152,8 @@ class Authority:
 
         def committed(done: tuple[Authorized, Sequence[Ended]]) -> Authorized:
             answer, superseded = done
+            for _ in superseded:
+                self._metrics.taken_over("force")
             self._news.orders_written({each.edge for each in superseded if each.edge != edge.name})
             self._news.tunnels_ended(superseded)
             return answer

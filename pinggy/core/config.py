@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pinggy.core.entry_settings import EntrySettings
 from pinggy.dns.config import ZoneSettings
+from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.tunnel import names
 from pinggy.tunnel.refusals import Refusal
@@ -114,6 +115,7 @@ class CoreSettings:
     entry: EntrySettings | None = None
     ports: PortSettings = field(default_factory=PortSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     def __post_init__(self) -> None:
         at_least(self, "lease", 1)

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from pinggy.core.compare import YOUNG, Difference, Expected, differences
 from pinggy.core.ledger import Ended, Ledger, LedgerAway, OwnedName, Transaction
+from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.core.records import Records
 from pinggy.dns.powerdns.listing import Standing
@@ -69,7 +70,9 @@ class Custodian:
         kept: Collection[str],
         first: float,
         interval: float,
+        metrics: CoreMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or CoreMetrics()
         self._clock = clock
         self._ledger = ledger
         self._records = records
@@ -205,6 +208,7 @@ class Custodian:
             differ = await self._differences(contents)
             if mend and differ:
                 self._say(server, differ)
+                self._metrics.zone_differs(len(differ))
                 await self._mend(server, differ)
             return differ
 
@@ -237,6 +241,7 @@ class Custodian:
     async def _mend(self, server: PowerDnsServer, differ: Sequence[Difference]) -> None:
         if any(each.region for each in differ):
             await self._publish_hosts(server)
+            self._metrics.zone_mended(sum(each.region for each in differ))
         for labels in _portions(each.label for each in differ if not each.region):
             await self._put_right(server, labels)
             await deferLater(self._clock, _PAUSE)
@@ -261,6 +266,8 @@ class Custodian:
             except NewerOwner as error:
                 # Its edge was quicker: it has withdrawn what the ledger does not know to be over yet.
                 self._log.info("{error} Nothing was put right there.", error=str(error))
+                return
+        self._metrics.zone_mended(len(strays) + len(missing))
 
     # -- work that nobody waits for -----------------------------------------------------------------------------------
 

@@ -25,6 +25,10 @@ class Door:
         self._listen = listen
         self._certificates = _certificates(listen, reactor)
 
+    def certificate_expires(self) -> float | None:
+        """Seconds since 1970; None without TLS."""
+        return None if self._certificates is None else self._certificates.expires
+
     def open(self, factory: Any) -> IListeningPort:
         listen = self._listen
         if self._certificates is not None:

@@ -92,6 +92,11 @@ class OrderDesk:
         asked.addBoth(lambda result: None if answer.called else answer.callback(result))
         return answer
 
+    @property
+    def waiting(self) -> int:
+        """How many edges' polls wait."""
+        return len(self._waiting)
+
     def hang_up(self, refusal: Refusal) -> None:
         """Every poll that waits fails with *refusal*."""
         for poll in list(self._waiting.values()):

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from txpostgres import txpostgres
 
 from pinggy.core.ledger import LedgerAway, LedgerError
+from pinggy.core.metrics import CoreMetrics
 from pinggy.settings import Secret
 
 T = TypeVar("T")
@@ -72,8 +73,10 @@ class _Session:
     What nobody waits for goes with the next message: each costs a way to the server and back, and most of the CPU.
     """
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, stated: Callable[[float], None], seconds: Callable[[], float]) -> None:
         self._cursor = cursor
+        self._stated = stated
+        self._seconds = seconds
         self._queued: list[bytes] = []
         self._commit: str | None = None
         self._begun = False
@@ -112,14 +115,13 @@ class _Session:
         # A statement may end in a comment.
         message, self._queued = b"\n;".join(self._queued), []
         self._begun = self._commit is not None
+        asked = self._seconds()
         sent: Deferred[Any] = self._cursor.execute(message)
-        return sent
+        return sent.addBoth(self._answered, asked)
 
-
-def _transaction(cursor: Any) -> _Session:
-    session = _Session(cursor)
-    session.begin()
-    return session
+    def _answered(self, result: Any, asked: float) -> Any:
+        self._stated(self._seconds() - asked)
+        return result
 
 
 class Pool:
@@ -127,16 +129,26 @@ class Pool:
     At most *size* connections to the database *url*. *statement_timeout* and *patience* are seconds: how long a
     statement may take, and how long a piece of work waits for a database that is away.
 
-    *place* is where the database is, host and port, fit to be shown.
+    *place* is where the database is, host and port, fit to be shown. *size*, *in_use*, *idle*, *waiting* (for a
+    connection) and *away* may be read.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: IReactorTime, url: Secret, *, size: int, statement_timeout: float, patience: float
+        self,
+        reactor: IReactorTime,
+        url: Secret,
+        *,
+        size: int,
+        statement_timeout: float,
+        patience: float,
+        metrics: CoreMetrics | None = None,
     ) -> None:
         self._reactor = reactor
-        self._size = size
+        self.size = size
+        self.away = False
+        self._metrics = metrics or CoreMetrics()
         self._patience = patience
         self._dsn = Secret(_dsn(url, statement_timeout))
         said = psycopg2.extensions.parse_dsn(self._dsn.reveal())
@@ -144,20 +156,46 @@ class Pool:
         self._seats = DeferredSemaphore(size)
         self._idle: list[_Connection] = []
         self._closed = False
-        self._away = False
+
+    @property
+    def in_use(self) -> int:
+        return self.size - self._seats.tokens
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._seats.waiting)
 
     def transact(self, work: Work[T], *, repeatable: bool = True) -> Deferred[T]:
         """As `pinggy.core.ledger.Ledger.transact`, over a cursor."""
-        return self._run(work, _transaction, repeatable)
+        return self._run(work, True, repeatable)
 
     def look(self, work: Work[T]) -> Deferred[T]:
         """As `pinggy.core.ledger.Ledger.look`, over a cursor."""
-        return self._run(work, _Session, True)
+        return self._run(work, False, True)
 
-    def _run(self, work: Work[T], begin: Callable[[Any], _Session], repeatable: bool) -> Deferred[T]:
+    def _run(self, work: Work[T], whole: bool, repeatable: bool) -> Deferred[T]:
         # Counted from here on: those who queue behind others that wait in vain do not wait as long once more.
-        deadline = self._reactor.seconds() + self._patience
-        return self._seats.run(lambda: Deferred.fromCoroutine(self._patiently(work, begin, repeatable, deadline)))
+        asked = self._reactor.seconds()
+        deadline = asked + self._patience
+        done: Deferred[T] = self._seats.run(
+            lambda: Deferred.fromCoroutine(self._patiently(work, whole, repeatable, deadline))
+        )
+        return done.addBoth(self._worked, "transact" if whole else "look", asked)
+
+    def _worked(self, result: Any, kind: str, asked: float) -> Any:
+        self._metrics.worked(kind, self._reactor.seconds() - asked)
+        return result
+
+    def _session(self, connection: _Connection, whole: bool) -> _Session:
+        """*whole*: in one transaction."""
+        session = _Session(connection.cursor(), self._metrics.stated, self._reactor.seconds)
+        if whole:
+            session.begin()
+        return session
 
     def close(self) -> Deferred[None]:
         """Fires when the work in hand is done and all connections are closed; later work is refused."""
@@ -165,21 +203,21 @@ class Pool:
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
-        for _ in range(self._size):
+        for _ in range(self.size):
             await self._seats.acquire()
         while self._idle:
             self._idle.pop().close()
-        for _ in range(self._size):
+        for _ in range(self.size):
             self._seats.release()
 
-    async def _patiently(self, work: Work[T], begin: Callable[[Any], _Session], repeatable: bool, deadline: float) -> T:
+    async def _patiently(self, work: Work[T], whole: bool, repeatable: bool, deadline: float) -> T:
         pause = _FIRST_PAUSE
         attempts = 0
         while not self._closed:
             attempts += 1
             try:
                 connection = await self._take()
-                return await self._once(connection, begin(connection.cursor()), work)
+                return await self._once(connection, self._session(connection, whole), work)
             except (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure) as error:
                 # The server has undone everything: start over.
                 if attempts >= _ATTEMPTS:
@@ -250,13 +288,13 @@ class Pool:
         return False
 
     def _note_away(self, why: str) -> None:
-        if not self._away:
-            self._away = True
+        if not self.away:
+            self.away = True
             self._log.warn("the database at {place} is away: {why}", place=self.place, why=why)
 
     def _note_back(self) -> None:
-        if self._away:
-            self._away = False
+        if self.away:
+            self.away = False
             self._log.info("the database at {place} is back", place=self.place)
 
 

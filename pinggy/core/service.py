@@ -20,16 +20,20 @@ from pinggy.core.custodian import Custodian
 from pinggy.core.door import Door
 from pinggy.core.grant_key import ensure_grant_key
 from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
+from pinggy.core.metrics import CoreMetrics
 from pinggy.core.migrations import load_migrations, migrate
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
+from pinggy.core.readings import CoreReadings
 from pinggy.core.records import Records
 from pinggy.core.sweep import Sweep
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.dns.powerdns.zone import PowerDnsZone
+from pinggy.metrics.listener import Listener
+from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
 
 
@@ -37,30 +41,39 @@ class CoreService(Service):
     """
     One start and one stop; for another run make another one.
 
-    *operator* may be used as soon as `ready` has fired, also by who composes the service.
+    *operator* may be used as soon as `ready` has fired, also by who composes the service. *shown* are its metrics.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, settings: CoreSettings, pool: Pool, records: Records, zone: PowerDnsZone | None
+        self,
+        reactor: Any,
+        settings: CoreSettings,
+        pool: Pool,
+        records: Records,
+        zone: PowerDnsZone | None,
+        metrics: CoreMetrics,
     ) -> None:
         self._reactor = reactor
         self._pool = pool
         self._door = Door(reactor, settings.listen)
         ledger = PostgresLedger(pool)
         news = News()
-        authority = Authority(ledger, settings, records, news)
+        authority = Authority(ledger, settings, records, news, metrics)
         self.operator = Operator(ledger, settings, news)
         self.records = records
-        self.sweep = Sweep(reactor, ledger, news, settings.lease)
+        self.sweep = Sweep(reactor, ledger, news, settings.lease, metrics)
         self._orders = OrderDesk(reactor, ledger, news)
         self._zone = zone
-        self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone)
+        self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)
         tree = make_tree(ledger, authority, self._orders, self.operator, office, records, settings.operator_key)
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
+        readings = CoreReadings(pool, self._orders, self._site, self._door.certificate_expires)
+        self.shown: tuple[Metrics, ...] = (metrics, readings)
+        self._listener = Listener(reactor, settings.metrics, self.shown, "core.metrics.listen")
         self._port: IListeningPort | None = None
         self._stopping = False
         self._starting: Deferred[None] | None = None
@@ -103,6 +116,7 @@ class CoreService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
+        self._listener.open()
         try:
             applied = await migrate(self._pool, load_migrations())
         except (LedgerAway, LedgerError) as error:
@@ -135,6 +149,7 @@ class CoreService(Service):
         self._orders.close()
         if self._custodian is not None:
             await self._custodian.stop()
+        await self._listener.close()
         await self._site.drained()
         await self._connections.close()
         if self._zone is not None:
@@ -156,6 +171,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     Raises `SettingsError` where the database's URL is none, or a file of the settings of no use.
     """
     database = settings.database
+    metrics = CoreMetrics()
     try:
         pool = Pool(
             reactor,
@@ -163,6 +179,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
             size=database.pool,
             statement_timeout=database.statement_timeout,
             patience=database.patience,
+            metrics=metrics,
         )
     except ValueError as error:
         raise SettingsError(f"The setting core.database.url {error}") from None
@@ -170,11 +187,17 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     zone = None
     if settings.zone.servers:
         zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl)
-    return CoreService(reactor, settings, pool, Records(settings.domain, key), zone)
+    return CoreService(reactor, settings, pool, Records(settings.domain, key), zone, metrics)
 
 
 def _custodian(
-    reactor: Any, settings: CoreSettings, ledger: Ledger, records: Records, news: News, zone: PowerDnsZone
+    reactor: Any,
+    settings: CoreSettings,
+    ledger: Ledger,
+    records: Records,
+    news: News,
+    zone: PowerDnsZone,
+    metrics: CoreMetrics,
 ) -> Custodian:
     custodian = Custodian(
         reactor,
@@ -185,6 +208,7 @@ def _custodian(
         kept=settings.kept,
         first=settings.lease,
         interval=settings.zone_interval,
+        metrics=metrics,
     )
     zone.on_return = custodian.returned
     return custodian

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.core.ledger import Ended, Ledger, LedgerAway, Transaction
+from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.tunnel.refusals import Expired, LeaseLost
 
@@ -28,11 +29,14 @@ class Sweep:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, ledger: Ledger, news: News, lease: float) -> None:
+    def __init__(
+        self, clock: IReactorTime, ledger: Ledger, news: News, lease: float, metrics: CoreMetrics | None = None
+    ) -> None:
         self._clock = clock
         self._ledger = ledger
         self._news = news
         self._lease = lease
+        self._metrics = metrics or CoreMetrics()
         self._interval = lease / _ROUNDS
         self._not_before = 0.0
         self._last = 0.0
@@ -94,17 +98,24 @@ class Sweep:
     def sweep(self) -> Deferred[None]:
         """One round, now."""
         asked = self._clock.seconds()
+        counts: list[int] = []
+
+        def committed(ended: tuple[Ended, ...]) -> None:
+            self._metrics.swept(*counts)
+            self._news.tunnels_ended(ended)
 
         async def work(ledger: Transaction) -> tuple[Ended, ...]:
+            counts.clear()
             if self._clock.seconds() - asked > self._interval:
                 raise LedgerAway("The database was away until now.")
             lost, expired = await ledger.overdue(self._lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
+            counts.extend((len(lost), len(expired)))
             if lost or expired:
                 self._log.info(
                     "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
                 )
             return ended
 
-        return self._ledger.transact(work).addCallback(self._news.tunnels_ended)
+        return self._ledger.transact(work).addCallback(committed)

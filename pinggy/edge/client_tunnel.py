@@ -101,6 +101,7 @@ class ClientTunnel:
         """Fires when visitors can come; fails with the `Refusal`."""
         refusal = self._end or self._refusal_at_once(request)
         if refusal is not None:
+            self._parts.metrics.refused(refusal.code)
             self.tell_refused(refusal)
             return fail(refusal)
         self._asked += 1
@@ -280,6 +281,7 @@ class ClientTunnel:
         for ask in list(asks):
             self._asks.pop(ask.number, None)
             if not ask.answer.called:
+                self._parts.metrics.refused(refusal.code)
                 ask.answer.errback(refusal)
                 self._tell_refused(refusal)
 
@@ -309,6 +311,7 @@ class ClientTunnel:
         if not self._core_was_asked:
             self._close(None)
             return
+        self._parts.metrics.ended(self._end.code)
         log.info("tunnel {tunnel} has ended: {why}", tunnel=self.id, why=self._end.code)
         d = Deferred.fromCoroutine(self._opening.undo(asks, self._end.code, whole=True))
         d.addErrback(lambda failure: log.failure("ending tunnel {tunnel} broke", failure, tunnel=self.id))

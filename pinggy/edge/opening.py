@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from pinggy.dns.zone import NameRecord, Probe, Zone, ZoneError
 from pinggy.edge.client import Client
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.ports import BoundPort, Ports, PortTaken
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.tunnel.addresses import PublicFace
@@ -48,6 +49,7 @@ class Parts:
     face: PublicFace
     target: str
     clock: IReactorTime
+    metrics: EdgeMetrics = field(default_factory=EdgeMetrics)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,20 +73,20 @@ class Ask:
 
 
 class StopWatch:
-    """Where the time of setting up goes, for the log: milliseconds, step by step."""
+    """Where the time of setting up goes, step by step: *seconds* for the metrics, milliseconds for the log."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._since = clock.seconds()
-        self._steps: list[str] = []
+        self.seconds: dict[str, float] = {}
 
     def step(self, name: str) -> None:
         now = self._clock.seconds()
-        self._steps.append(f"{name} {(now - self._since) * 1000:.1f}")
+        self.seconds[name] = now - self._since
         self._since = now
 
     def __str__(self) -> str:
-        return ", ".join(self._steps) + " ms"
+        return ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in self.seconds.items()) + " ms"
 
 
 class Owner(Protocol):
@@ -135,6 +137,8 @@ class Opening:
         finally:
             # The new owner's record stands by now; where it could not, the old owner has lost its names all the same.
             self._end_superseded(superseded)
+        if granted:
+            self.parts.metrics.opened(watch.seconds)
         for ask in granted:
             ask.took = str(watch)
         return granted

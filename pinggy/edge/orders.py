@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
 from pinggy.wire.orders import AskOrders, Close, Order
@@ -25,14 +26,29 @@ LONGEST_GRACE = 60.0  # seconds
 
 
 class OrderStream:
-    """Asks the core for orders after the number *after*, for as long as the edge runs."""
+    """
+    Asks the core for orders after the number *after*, for as long as the edge runs. *answered* is when it last did, in
+    the clock's seconds.
+    """
 
-    def __init__(self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, after: int) -> None:
+    def __init__(
+        self,
+        *,
+        core: CoreClient,
+        tunnels: Tunnels,
+        clock: IReactorTime,
+        instance: str,
+        after: int,
+        metrics: EdgeMetrics | None = None,
+    ) -> None:
+        # The core has just said where the orders begin.
+        self.answered: float | None = clock.seconds()
         self._core = core
         self._tunnels = tunnels
         self._clock = clock
         self._instance = instance
         self._after = after
+        self._metrics = metrics or EdgeMetrics()
         self._asking: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -54,11 +70,13 @@ class OrderStream:
                 wait = min(2 * wait, LAST_WAIT)
                 continue
             wait = FIRST_WAIT
+            self.answered = self._clock.seconds()
             for order in said.orders:
                 self._carry_out(order)
 
     def _carry_out(self, order: Order) -> None:
         self._after = order.number
+        self._metrics.carried_out(order.TAG)
         match order:
             case Close():
                 tunnel = self._tunnels.get(order.tunnel)

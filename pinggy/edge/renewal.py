@@ -27,6 +27,8 @@ class Renewal:
     """
     Renews every third of *lease* (seconds), sooner while the core does not answer. The core may be away: live tunnels
     go on, and the operator is told once when it goes and once when it is back.
+
+    *away* and *answered* (when the core last renewed, in the clock's seconds) may be read.
     """
 
     def __init__(self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, lease: float) -> None:
@@ -34,10 +36,13 @@ class Renewal:
         self._tunnels = tunnels
         self._instance = instance
         self._lease = lease
+        self.away = False
+        # The core has just registered this edge.
+        self.answered: float | None = clock.seconds()
+        self._clock = clock
         self._timer = Timer(clock, self._renew)
         self._renewing: Deferred[None] | None = None
         self._stopped = False
-        self._away = False
 
     def start(self) -> None:
         self._timer.start(self._lease / 3)
@@ -76,13 +81,14 @@ class Renewal:
             yield tunnels[start : start + AT_ONCE]
 
     def _reached(self) -> None:
-        if self._away:
-            self._away = False
+        self.answered = self._clock.seconds()
+        if self.away:
+            self.away = False
             log.info("the core answers again")
 
     def _not_reached(self, refusal: Refusal) -> None:
-        if not self._away:
-            self._away = True
+        if not self.away:
+            self.away = True
             log.warn("the core does not renew ({why}): live tunnels go on, new ones cannot start", why=refusal.text)
 
     def _broke(self, failure: Failure) -> None:
@@ -93,4 +99,4 @@ class Renewal:
         self._renewing = None
         if not self._stopped:
             # Spread, so that the edges of a core that comes back do not all ask at one instant.
-            self._timer.start(self._lease / 10 * random.uniform(0.5, 1.0) if self._away else self._lease / 3)  # noqa: S311
+            self._timer.start(self._lease / 10 * random.uniform(0.5, 1.0) if self.away else self._lease / 3)  # noqa: S311

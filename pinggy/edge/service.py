@@ -21,8 +21,10 @@ from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.limits import ConnectionLimit
+from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream
+from pinggy.edge.readings import EdgeReadings
 from pinggy.edge.renewal import Renewal
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
@@ -31,6 +33,8 @@ from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.tcp import TcpPorts
 from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.metrics.listener import Listener
+from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.refusals import CoreAway, EdgeStopping
@@ -66,6 +70,9 @@ class EdgeService(Service):
             self._certificates = Certificates(settings.certificate.file, settings.certificate.key, reactor)
         except CertificateUnusable as error:
             raise SettingsError(f"The setting certificate is of no use: {error}") from error
+        self.metrics = EdgeMetrics()
+        self._readings = EdgeReadings(reactor, self.tunnels, self._certificates)
+        self._shown = Listener(reactor, settings.metrics, self.shown)
         self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
         self._ssh: SshFactory | None = None
         self._renewal: Renewal | None = None
@@ -73,12 +80,18 @@ class EdgeService(Service):
         self._listening: list[IListeningPort] = []
         self._ready: Deferred[None] | None = None
 
+    @property
+    def shown(self) -> tuple[Metrics, ...]:
+        """All metrics of this edge."""
+        return (self.metrics, self._readings)
+
     def ready(self) -> Deferred[None]:
         """Register and listen; fires when clients may come. Fails with `SettingsError`. Call it once."""
         self._ready = Deferred.fromCoroutine(self._begin())
         return self._ready
 
     async def _begin(self) -> None:
+        self._shown.open()
         registered = await self._register()
         face = PublicFace(
             domain=registered.domain,
@@ -99,7 +112,9 @@ class EdgeService(Service):
             clock=self._reactor,
             instance=self._instance,
             after=registered.orders,
+            metrics=self.metrics,
         )
+        self._readings.clients, self._readings.renewal, self._readings.orders = self._ssh, self._renewal, self._orders
         self._listen(self._make_public(self._ssh, face))
         self._renewal.start()
         self._orders.start()
@@ -133,6 +148,7 @@ class EdgeService(Service):
             face=face,
             target=face.host(registered.region),
             clock=self._reactor,
+            metrics=self.metrics,
         )
         clients = self._settings.clients
         return SshFactory(
@@ -203,6 +219,7 @@ class EdgeService(Service):
         await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
         if self._ssh is not None:
             await self._ssh.hang_up(GOODBYE)
+        await self._shown.close()
 
 
 def make_edge(reactor: Any, settings: EdgeSettings, core: CoreClient, zone_of: ZoneOf) -> EdgeService:

@@ -12,23 +12,16 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
+from pinggy.edge.carried import Carried
 from pinggy.edge.client import Client, Peer
 from pinggy.edge.stream import Stream, StreamRefused
+from pinggy.edge.tally import Tally
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.life import Life, State
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import Refusal
+from pinggy.tunnel.request import Kind
 from pinggy.wire.messages import Usage
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a tunnel has carried since it began: bytes to the client, bytes from it, visitors; and those open now."""
-
-    received: int = 0
-    sent: int = 0
-    visitors: int = 0
-    open: int = 0
 
 
 class End(Protocol):
@@ -135,9 +128,12 @@ class Tunnels:
     """
     Every live forwarding of this edge. A name has one owner: a later one with a higher epoch replaces it, and one of
     the same tunnel and epoch (a named forwarding) wins over the default that had it.
+
+    *carried* is what all tunnels that there were have carried.
     """
 
     def __init__(self) -> None:
+        self.carried = Carried()
         self._tunnels: dict[str, LiveTunnel] = {}
         self._names: dict[str, LiveForwarding] = {}
         self._held: Counter[str] = Counter()
@@ -155,10 +151,15 @@ class Tunnels:
         """The forwarding of the label *name*."""
         return self._names.get(name)
 
+    def kinds(self) -> Counter[Kind]:
+        """How many live forwardings there are of each kind."""
+        return Counter(each.forwarding.kind for each in self._names.values())
+
     def add(self, live: LiveForwarding) -> None:
         """Let visitors in; *live* stays in the books until `remove`, even where a newer owner has its name."""
         self._tunnels[live.tunnel.id] = live.tunnel
         self._held[live.tunnel.id] += 1
+        self.carried.watch(live.tunnel)
         standing = self._names.get(live.forwarding.name)
         if standing is None or standing.forwarding.epoch <= live.forwarding.epoch:
             self._names[live.forwarding.name] = live

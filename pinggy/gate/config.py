@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from pinggy.dns.powerdns.server import check_url
+from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.tunnel import names
 from pinggy.tunnel.refusals import Refusal
@@ -77,6 +78,7 @@ class GateSettings:
     key: Secret | None = None
     certificate: CertificateSettings | None = None
     listen: ListenSettings = field(default_factory=ListenSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     def __post_init__(self) -> None:
         try:

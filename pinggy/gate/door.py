@@ -4,7 +4,8 @@ What a gate does: changes are held to their proofs and epochs, then written; Pow
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from twisted.internet.defer import Deferred
@@ -17,27 +18,35 @@ from pinggy.dns.powerdns.writer import ServerAway, Writer
 from pinggy.gate.asked import read_patch
 from pinggy.gate.complaints import Complaints
 from pinggy.gate.epochs import Epochs, Verdict
+from pinggy.gate.metrics import GateMetrics
 
 # Seconds for which PowerDNS's health is believed: strangers may ask.
 _HEALTH_KEPT = 1.0
 
 
 class Door:
-    """Before the zone *domain* of the PowerDNS behind *api*."""
+    """Before the zone *domain* of the PowerDNS behind *api*. *away*: PowerDNS takes no changes, as far as is known."""
 
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, domain: str, grant_key: Ed25519PublicKey, epochs: Epochs, api: PowerDnsApi
+        self,
+        clock: IReactorTime,
+        domain: str,
+        grant_key: Ed25519PublicKey,
+        epochs: Epochs,
+        api: PowerDnsApi,
+        metrics: GateMetrics | None = None,
     ) -> None:
         self._clock = clock
         self._domain = domain
         self._grant_key = grant_key
         self._epochs = epochs
         self._api = api
-        self._writer = Writer(api.patch)
+        self._metrics = metrics or GateMetrics()
+        self._writer = Writer(self._patch)
         self._complaints = Complaints(clock)
-        self._away = False
+        self.away = False
         self._asked = float("-inf")
         self._asking: Deferred[None] | None = None
         self._trouble: str | None = None
@@ -61,7 +70,19 @@ class Door:
         admitted = [
             change for change, verdict in zip(asked.changes, verdicts, strict=True) if verdict is Verdict.WRITTEN
         ]
+        self._metrics.refused("not-proven", len(asked.refused))
+        self._metrics.refused("stale", verdicts.count(Verdict.STALE))
+        self._metrics.refused("gone", verdicts.count(Verdict.DONE))
         return (*asked.refused, *late, *await self._write(admitted))
+
+    def _patch(self, changes: Sequence[Change]) -> Deferred[Mapping[str, Refused]]:
+        began = self._clock.seconds()
+
+        def timed(result: Any) -> Any:
+            self._metrics.patched(self._clock.seconds() - began)
+            return result
+
+        return self._api.patch(changes).addBoth(timed)
 
     async def _write(self, changes: Sequence[Change]) -> list[Refused]:
         try:
@@ -71,7 +92,10 @@ class Door:
             raise
         if changes:
             self._came_back()
-        return [each for each in outcomes if each is not None]
+        refused = [each for each in outcomes if each is not None]
+        self._metrics.refused("powerdns", len(refused))
+        self._metrics.passed(len(changes) - len(refused))
+        return refused
 
     async def listing(self) -> bytes:
         """The zone as PowerDNS lists it. Raises `ServerAway`."""
@@ -107,11 +131,11 @@ class Door:
         self._epochs.close()
 
     def _went_away(self, why: str) -> None:
-        if not self._away:
+        if not self.away:
             self._log.warn("PowerDNS takes no changes: {why}", why=why)
-        self._away = True
+        self.away = True
 
     def _came_back(self) -> None:
-        if self._away:
+        if self.away:
             self._log.info("PowerDNS takes changes again")
-        self._away = False
+        self.away = False

@@ -83,6 +83,14 @@ class Epochs:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
+    def count(self) -> int:
+        """How many names are known."""
+        try:
+            (count,) = self._database.execute("SELECT count(*) FROM epochs").fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return int(count)
+
     def close(self) -> None:
         self._database.close()
 

@@ -24,7 +24,11 @@ from pinggy.gate.api import GateResource
 from pinggy.gate.config import GateSettings, ListenSettings, parse_grant_key
 from pinggy.gate.door import Door
 from pinggy.gate.epochs import Epochs, EpochsUnusable
+from pinggy.gate.metrics import GateMetrics
+from pinggy.gate.readings import GateReadings
 from pinggy.gate.traffic import Connections, GateSite
+from pinggy.metrics.listener import Listener
+from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
 
 # Seconds for which a withdrawn name's epoch is remembered: longer than any old owner is late.
@@ -90,13 +94,18 @@ class _Running:
         self._epochs = _open_epochs(settings.state)
         powerdns = settings.powerdns
         api = PowerDnsApi(reactor, powerdns.url, settings.domain, key=powerdns.key, timeout=powerdns.timeout)
-        self._door = Door(reactor, settings.domain, parse_grant_key(settings.grant_key), self._epochs, api)
+        metrics = GateMetrics()
+        self._door = Door(reactor, settings.domain, parse_grant_key(settings.grant_key), self._epochs, api, metrics)
         resource = GateResource(self._door, settings.domain, read_key=settings.read_key, key=settings.key)
         self._site = GateSite(reactor, resource)
         self._connections = Connections(reactor, self._site)
+        self.shown: tuple[Metrics, ...] = (metrics, GateReadings(self._door, self._epochs, certificates))
+        self._listener = Listener(reactor, settings.metrics, self.shown, "zone.metrics.listen")
         try:
+            self._listener.open()
             self.port = _listen(reactor, settings.listen, self._connections, certificates)
         except SettingsError:
+            self._listener.close()
             self._epochs.close()
             raise
         self._pruning = LoopingCall(self._prune)
@@ -108,6 +117,7 @@ class _Running:
         stopped = self.port.stopListening()
         if stopped is not None:
             await stopped
+        await self._listener.close()
         await self._site.drained()
         await self._connections.close()
         await self._door.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pinggy.core.config import LimitSettings, PortSettings, at_least, check_domain
 from pinggy.edge.config import Certificate, Clients, Face, Visitors
+from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.tunnel.names import parse_label
 from pinggy.tunnel.refusals import Refusal
@@ -89,6 +90,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     clients: Clients = field(default_factory=Clients)
     visitors: Visitors = field(default_factory=Visitors)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     def __post_init__(self) -> None:
         at_least(self, "lease", 1)

@@ -33,6 +33,7 @@ from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.edge.local_ca import ensure_local_certificate
 from pinggy.edge.service import make_edge
 from pinggy.edge.ssh.hostkeys import ensure_host_keys, known_hosts_lines, load_host_keys
+from pinggy.metrics.listener import Listener
 from pinggy.settings import Secret, SettingsError
 from pinggy.together.config import Settings
 from pinggy.together.paste import Paste
@@ -115,6 +116,9 @@ class Together(Service):
         probe = DnsProbe(self._reactor, [(settings.listen.host, settings.listen.dns_port)])
         edge_settings, ca = self._edge_settings(CoreLink(url=core_url, secret=edge_secret))
         edge = make_edge(self._reactor, edge_settings, client, lambda _: (zone, probe))
+        metrics = Listener(self._reactor, settings.metrics, (*core.shown, *edge.shown))
+        metrics.open()
+        self._parts.push_async_callback(metrics.close)
         edge.startService()
         self._parts.push_async_callback(_stopping(edge))
         await edge.ready()

@@ -407,3 +407,8 @@ def from_wire(code: str, text: str) -> Refusal:
 
 
 _BY_CODE = _tree(Refusal)
+
+
+def codes() -> frozenset[str]:
+    """Every code that there is."""
+    return frozenset(_BY_CODE)

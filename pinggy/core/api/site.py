@@ -83,7 +83,10 @@ _TOO_LONG = _too_long()
 
 
 class CoreSite(Site):
-    """Calls of *root* are counted in `in_hand` by who answers them. Nothing is logged for each request."""
+    """
+    Calls of *root* are counted in `in_hand` by who answers them, and in *calls*, all that there were. Nothing is logged
+    for each request.
+    """
 
     noisy = False
 
@@ -91,6 +94,7 @@ class CoreSite(Site):
         super().__init__(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=reactor)
         self.displayTracebacks = False
         self.in_hand: set[Deferred[None]] = set()
+        self.calls = 0
 
     def log(self, request: HttpRequest) -> None:
         pass
@@ -98,6 +102,7 @@ class CoreSite(Site):
     def add(self, call: Deferred[None]) -> None:
         """*call*, which never fails, is in hand until it fires."""
         self.in_hand.add(call)
+        self.calls += 1
         call.addBoth(lambda _: self.in_hand.discard(call))
 
     async def drained(self) -> None:

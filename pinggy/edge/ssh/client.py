@@ -66,6 +66,7 @@ class SshClient(ConchUser):
         super().__init__()
         self._transport = transport
         self.clock = parts.clock
+        self._stalls = parts.metrics.stalls
         self._settings = settings
         self.tunnel = ClientTunnel(parts, self, login, credential, identity)
         self._binds: dict[int, tuple[str, int]] = {}
@@ -96,7 +97,7 @@ class SshClient(ConchUser):
             return fail(StreamRefused("The client has left.", gone=True))
         if len(self.conn.channels) >= _MOST_CHANNELS:
             return fail(StreamRefused("The client has too many channels to answer for."))
-        channel = ForwardedChannel()
+        channel = ForwardedChannel(self._stalls)
         bind, port = self._binds[forwarding.number]
         self.conn.openChannel(channel, open_data(bind, port, visitor))
         return channel.opened.addTimeout(_OPEN_BOUND, self.clock, _not_opened)

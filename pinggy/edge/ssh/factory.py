@@ -49,10 +49,15 @@ class SshFactory(SSHFactory):
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, self._new_client)
         self._services: dict[bytes, Callable[[], SSHService]] = {
-            b"ssh-userauth": lambda: UserAuth(portal),
+            b"ssh-userauth": lambda: UserAuth(portal, lambda refusal: parts.metrics.login_refused(refusal.code)),
             b"ssh-connection": Connection,
         }
         self.startFactory()
+
+    @property
+    def clients(self) -> int:
+        """How many are connected, logged in or not."""
+        return len(self._clients)
 
     def buildProtocol(self, addr: IAddress | None) -> Transport:
         transport = super().buildProtocol(addr)

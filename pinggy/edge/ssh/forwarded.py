@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from pinggy.edge.client import Peer
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
+from pinggy.edge.stalls import Stalls
 from pinggy.edge.stream import Stream, StreamReceiver, StreamRefused
 
 
@@ -20,14 +21,18 @@ class ForwardedChannel(FlowChannel):
     """
     Implements `pinggy.edge.stream.Stream`; *opened* fires with this channel when the client has accepted it.
 
-    A visitor who left in the meantime cancels *opened*: the channel is then closed as soon as it opens.
+    A visitor who left in the meantime cancels *opened*: the channel is then closed as soon as it opens. *stalls* counts
+    how often one side had to wait for the other.
     """
 
     _log = SILENT
     name = b"forwarded-tcpip"
 
-    def __init__(self) -> None:
+    def __init__(self, stalls: Stalls | None = None) -> None:
         super().__init__()
+        self._stalls = stalls or Stalls()
+        self._client_full = False
+        self._visitor_full = False
         self.opened: Deferred[Stream] = Deferred(lambda _: self.abort())
         self._receiver: StreamReceiver | None = None
         self._early: list[bytes] = []
@@ -60,10 +65,19 @@ class ForwardedChannel(FlowChannel):
         self.abortConnection()
 
     def pause(self) -> None:
+        if not self._visitor_full and not self._over:
+            self._visitor_full = True
+            self._stalls.visitor.begin()
         self.pauseProducing()
 
     def resume(self) -> None:
+        self._visitor_drained()
         self.resumeProducing()
+
+    def _visitor_drained(self) -> None:
+        if self._visitor_full:
+            self._visitor_full = False
+            self._stalls.visitor.end()
 
     # -- what Conch calls -------------------------------------------------------------------------------------
 
@@ -99,17 +113,28 @@ class ForwardedChannel(FlowChannel):
 
     def closed(self) -> None:
         self._over = True
+        self._visitor_drained()
+        self._client_drained()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.stream_closed()
 
     def stopWriting(self) -> None:
+        if not self._client_full and not self._over:
+            self._client_full = True
+            self._stalls.client.begin()
         if self._receiver is not None:
             self._receiver.stream_full()
 
     def startWriting(self) -> None:
+        self._client_drained()
         if self._receiver is not None:
             self._receiver.stream_drained()
+
+    def _client_drained(self) -> None:
+        if self._client_full:
+            self._client_full = False
+            self._stalls.client.end()
 
 
 def open_data(bind: str, bind_port: int, visitor: Peer) -> bytes:

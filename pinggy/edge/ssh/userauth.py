@@ -38,14 +38,18 @@ PortalFor = Callable[[Transport, Login], Portal]
 
 
 class UserAuth(SSHUserAuthServer):
-    """The service ``ssh-userauth`` of one connection; *portal_for* makes the portal of one attempt."""
+    """
+    The service ``ssh-userauth`` of one connection; *portal_for* makes the portal of one attempt, *turned_away* is told
+    of every refusal that ends the login.
+    """
 
     _log = SILENT
     transport: Transport
     attemptsBeforeDisconnect = 10
 
-    def __init__(self, portal_for: PortalFor) -> None:
+    def __init__(self, portal_for: PortalFor, turned_away: Callable[[Refusal], object] = lambda _: None) -> None:
         self._portal_for = portal_for
+        self._turned_away = turned_away
         self._login = Login()
         self._busy = False
         self._waiting: deque[bytes] = deque()
@@ -165,6 +169,7 @@ class UserAuth(SSHUserAuthServer):
         return failure
 
     def _turn_away(self, refusal: Refusal) -> None:
+        self._turned_away(refusal)
         self._banner(refusal.text)
         self.transport.disconnect(refusal.text, DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE)
 

@@ -1,0 +1,62 @@
+"""
+The metrics of a core.
+"""
+
+from __future__ import annotations
+
+from pinggy.metrics.metrics import Metrics
+
+# How a name came to a new tunnel while an old one had it.
+TAKEOVERS = ("dead", "lease-over", "unreachable", "force", "newest-wins")
+SWEPT = ("lease-lost", "expired")
+
+
+class CoreMetrics(Metrics):
+    """What happens at a core, told by who does it."""
+
+    def __init__(self) -> None:
+        super().__init__("pinggy_core")
+        self._transactions = self._steps(
+            "transaction",
+            "Work with the database, from the wait for a connection to the commit.",
+            "kind",
+            ("transact", "look"),
+        )
+        self._statements = self._seconds("statement", "One message to the database and its answer.")
+        self._takeovers = self._words(
+            "takeovers", "Names that were taken over from a tunnel, by how.", "how", TAKEOVERS
+        )
+        self._swept = self._words(
+            "tunnels_swept", "Tunnels ended without their edge: their lease was over, or their time.", "why", SWEPT
+        )
+        self._found = self._counter("zone_differences", "Names that differed from the ledger at a server of the zone.")
+        self._mended = self._counter("zone_mended", "Names that were put right at a server of the zone.")
+
+    # -- the database -----------------------------------------------------------------------------------------------
+
+    def worked(self, kind: str, seconds: float) -> None:
+        """A piece of work is over, well or not: ``transact`` or ``look``."""
+        self._transactions.took(kind, seconds)
+
+    def stated(self, seconds: float) -> None:
+        """The database has answered one message."""
+        self._statements.observe(seconds)
+
+    # -- tunnels ----------------------------------------------------------------------------------------------------
+
+    def taken_over(self, how: str) -> None:
+        """A tunnel has lost a name to another one; *how* is one of `TAKEOVERS`."""
+        self._takeovers.count(how)
+
+    def swept(self, lost: int, expired: int) -> None:
+        self._swept.count("lease-lost", lost)
+        self._swept.count("expired", expired)
+
+    # -- the zone ---------------------------------------------------------------------------------------------------
+
+    def zone_differs(self, names: int) -> None:
+        """So many *names* of one server are not what they should be."""
+        self._found.inc(names)
+
+    def zone_mended(self, names: int) -> None:
+        self._mended.inc(names)
