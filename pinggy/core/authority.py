@@ -12,14 +12,15 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
-from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewTunnel, Transaction, TunnelEntry, close_order
+from pinggy.core.handovers import Handover
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewTunnel, Transaction, TunnelEntry, closing
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.core.records import Records
@@ -55,7 +56,6 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
-from pinggy.wire.orders import GRACE
 
 _TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -65,6 +65,15 @@ _MOST_WANTS = 1000
 _MOST_HOST_KEYS = 20
 _HIGHEST_NUMBER = 2**31 - 1
 _HIGHEST_COUNT = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What a transaction has come to: the *answer*, the tunnels that it *ended*, the edges that have orders now."""
+
+    answer: Authorized
+    ended: tuple[Ended, ...] = ()
+    ordered: frozenset[str] = frozenset()
 
 
 class Authority:
@@ -105,13 +114,15 @@ class Authority:
         _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
         _check(message.relay_port is None or 1 <= message.relay_port <= 65535, "Register.relay_port")
 
-        async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...]]:
+        async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...], frozenset[str]]:
             start = await ledger.register_edge(edge.name, message.instance, message.host_keys, message.relay_port)
             ended = await ledger.end(
                 start.left, refusals.EdgeStopping("The edge was started anew: start the tunnel again.")
             )
             if ended:
                 self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
+            if start.anew:
+                await ledger.drop_handovers(edge.name)
             answer = Registered(
                 edge=edge.name,
                 region=edge.region,
@@ -119,11 +130,14 @@ class Authority:
                 lease=self._settings.lease,
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
-            return answer, ended
+            old = await ledger.finish_handovers(start.left) if start.left else ()
+            return answer, ended, await ledger.order(closing(old)) if old else frozenset()
 
-        def committed(done: tuple[Registered, tuple[Ended, ...]]) -> Registered:
-            self._news.tunnels_ended(done[1])
-            return done[0]
+        def committed(done: tuple[Registered, tuple[Ended, ...], frozenset[str]]) -> Registered:
+            answer, ended, ordered = done
+            self._news.orders_written(ordered)
+            self._news.tunnels_ended(ended)
+            return answer
 
         return self._ledger.transact(work).addCallback(committed)
 
@@ -150,20 +164,17 @@ class Authority:
         message = replace(message, address=message.address.partition("%")[0])
         subnet = subnet_of(message.address)
 
-        def committed(done: tuple[Authorized, Sequence[Ended]]) -> Authorized:
-            answer, superseded = done
-            for _ in superseded:
+        def committed(done: _Outcome) -> Authorized:
+            for _ in done.ended:
                 self._metrics.taken_over("force")
-            self._news.orders_written({each.edge for each in superseded if each.edge != edge.name})
-            self._news.tunnels_ended(superseded)
-            return answer
+            self._news.orders_written(done.ordered)
+            self._news.tunnels_ended(done.ended)
+            return done.answer
 
         work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
         return work.addCallback(committed)
 
-    async def _authorize(
-        self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str
-    ) -> tuple[Authorized, Sequence[Ended]]:
+    async def _authorize(self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str) -> _Outcome:
         identity = await _identity(ledger, message.credential)
         # One at a time for this tunnel (its release may overtake it) and for whom the limits count.
         whose = f"subnet {subnet}" if identity.account is None else f"account {identity.account}"
@@ -180,7 +191,7 @@ class Authority:
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             refusal = await self._too_many(ledger, identity, subnet)
             if refusal is not None:
-                return self._answer(identity, expires_in, _refused(message.wants, refusal), ()), ()
+                return _Outcome(answer=self._answer(identity, expires_in, _refused(message.wants, refusal), ()))
             await ledger.add_tunnel(
                 NewTunnel(
                     id=message.tunnel,
@@ -207,21 +218,24 @@ class Authority:
             ),
         )
         results = await claims.serve(message.wants)
+        ordered: frozenset[str] = frozenset()
+        old: tuple[Handover, ...] = ()
         if tunnel is None and not any(isinstance(result, Granted) for result in results):
             await ledger.forget_tunnel(message.tunnel)
-        # Its own edge learns it by the answer, and ends the old tunnel when the new one is live.
-        reason = refusals.TakenOver.of(message.address)
-        others = [each for each in claims.superseded if each.edge != edge.name]
-        if others:
-            await ledger.order([close_order(each, reason, GRACE) for each in others])
-        return self._answer(identity, expires_in, results, claims.superseded), claims.superseded
+            if claims.superseded:
+                ordered = await ledger.order(closing(await ledger.finish_handovers((message.tunnel,))))
+        elif tunnel is not None or claims.superseded:
+            # Also those of an answer that was not heard.
+            old = await ledger.handovers(message.tunnel)
+        answer = self._answer(identity, expires_in, results, old)
+        return _Outcome(answer=answer, ended=tuple(claims.superseded), ordered=ordered)
 
     def _answer(
         self,
         identity: Identity,
         expires_in: float | None,
         results: tuple[Granted | Refused, ...],
-        superseded: Sequence[Ended],
+        superseded: Sequence[Handover],
     ) -> Authorized:
         limits = self._settings.limits
         return Authorized(
@@ -250,17 +264,30 @@ class Authority:
         _check(_TUNNEL.fullmatch(message.tunnel), "Live.tunnel")
         _check_numbers(message.numbers, "Live.numbers")
 
-        async def work(ledger: Transaction) -> Done:
+        async def work(ledger: Transaction) -> frozenset[str]:
             tunnel = await ledger.tunnel(message.tunnel)
             if tunnel is None:
+                if await ledger.is_handed_over(message.tunnel, edge.name):
+                    return frozenset()
                 raise await ledger.end_of(message.tunnel) or LeaseLost.of()
             if tunnel.edge != edge.name:
                 raise LeaseLost.of()
             await ledger.set_live(tunnel.id, message.numbers)
             await ledger.extend_lease(tunnel.id, self._settings.lease)
+            return await self._order_at_live(ledger, tunnel)
+
+        def committed(ordered: frozenset[str]) -> Done:
+            self._news.orders_written(ordered)
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work).addCallback(committed)
+
+    async def _order_at_live(self, ledger: Transaction, tunnel: TunnelEntry) -> frozenset[str]:
+        """The names of *tunnel* stand: whoever had them before may go. The answer is the edges that have orders."""
+        old = await ledger.finish_handovers((tunnel.id,))
+        # Its own edge knows by the answer to `Authorize`, and closes them when it has heard that this is done.
+        orders = closing(each for each in old if each.edge != tunnel.edge)
+        return await ledger.order(orders) if orders else frozenset()
 
     def renew(self, edge: EdgeEntry, message: Renew) -> Deferred[Renewed]:
         """Extend the leases of all tunnels named; the answer is those that are over."""
@@ -286,26 +313,34 @@ class Authority:
             _check_usage(message.usage)
             _check(message.usage.tunnel == message.tunnel, "Release.usage.tunnel")
 
-        async def work(ledger: Transaction) -> Done:
+        async def work(ledger: Transaction) -> frozenset[str]:
             await ledger.lock(f"tunnel {message.tunnel}")
             tunnel = await ledger.tunnel(message.tunnel)
-            if tunnel is None:
-                if message.numbers is None and await ledger.end_of(message.tunnel) is None:
+            if tunnel is not None:
+                return await self._release(ledger, message) if tunnel.edge == edge.name else frozenset()
+            if message.numbers is None:
+                if await ledger.end_of(message.tunnel) is None:
                     await ledger.release_early(edge.name, message.tunnel)
-            elif tunnel.edge == edge.name:
-                await self._release(ledger, message)
+                else:
+                    await ledger.drop_handovers(edge.name, message.tunnel)
+            return frozenset()
+
+        def committed(ordered: frozenset[str]) -> Done:
+            self._news.orders_written(ordered)
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work).addCallback(committed)
 
-    async def _release(self, ledger: Transaction, message: Release) -> None:
+    async def _release(self, ledger: Transaction, message: Release) -> frozenset[str]:
         if message.usage is not None:
             await ledger.note_usage(message.usage)
-        if message.numbers is None:
-            reason = from_wire(message.code, "This tunnel has been closed by its edge.")
-            await ledger.end((message.tunnel,), reason)
-        else:
+        if message.numbers is not None:
             await ledger.end_forwardings(message.tunnel, message.numbers)
+            return frozenset()
+        reason = from_wire(message.code, "This tunnel has been closed by its edge.")
+        await ledger.end((message.tunnel,), reason)
+        old = await ledger.finish_handovers((message.tunnel,))
+        return await ledger.order(closing(old)) if old else frozenset()
 
 
 def digest_of(secret: Secret) -> bytes:

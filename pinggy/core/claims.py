@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinggy.core.config import CoreSettings
+from pinggy.core.handovers import Handover
 from pinggy.core.ledger import Claim, Ended, Held, Holder, Transaction
 from pinggy.core.records import Records
 from pinggy.tunnel import names, refusals
@@ -239,8 +240,13 @@ class Claims:
             raise refusals.Held.of(_thing(claim))
         if not self._claimant.force:
             raise _Busy(holder)
-        reason = refusals.TakenOver.of(self._claimant.address)
-        self.superseded += await self._ledger.end((holder.tunnel,), reason)
+        await self._end(holder, refusals.TakenOver.of(self._claimant.address))
+
+    async def _end(self, holder: Holder, reason: Refusal) -> None:
+        for ended in await self._ledger.end((holder.tunnel,), reason):
+            old = Handover(tunnel=ended.tunnel, edge=ended.edge, reason=reason)
+            await self._ledger.hand_over(old, self._claimant.tunnel)
+            self.superseded.append(ended)
 
     def _got(self, claim: Claim, epoch: int) -> Forwarding:
         forwarding = Forwarding(number=claim.number, kind=claim.kind, name=claim.name, epoch=epoch, port=claim.port)

@@ -6,12 +6,14 @@ The contract of the store: transactions over accounts, reservations, edges and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from pinggy.core.account_book import Accounts
+from pinggy.core.handovers import Handover, HandoverBook
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
@@ -28,14 +30,6 @@ class LedgerAway(CoreAway):
 
 class LedgerError(Exception):
     """The store answered with an error: a bug of ours, or a schema that is not ours."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenEntry:
-    prefix: str
-    digest: bytes
-    account: str
-    revoked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +162,11 @@ def close_order(ended: Ended, reason: Refusal, grace: float = 0.0) -> NewOrder:
     return NewOrder(edge=ended.edge, order=close)
 
 
+def closing(old: Iterable[Handover]) -> list[NewOrder]:
+    """The edges of *old* tunnels shall close them now."""
+    return [NewOrder(edge=each.edge, order=each.close()) for each in old]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
     """How many tunnels there are: live of an account, live anonymous of a subnet, begun there in the last minute."""
@@ -213,56 +212,6 @@ class Edges(Protocol):
     async def host_keys(self, within: float) -> dict[str, tuple[str, ...]]:
         """The fingerprints that edges have presented, sorted; of those heard *within* so many seconds."""
         ...
-
-
-class Accounts(Protocol):
-    """Accounts, their credentials and reservations, as one transaction sees them. ``add`` is False where it stands."""
-
-    async def has_account(self, name: str) -> bool: ...
-
-    async def accounts(self) -> tuple[operator.Account, ...]: ...
-
-    async def add_account(self, name: str) -> bool: ...
-
-    async def token(self, prefix: str) -> TokenEntry | None: ...
-
-    async def tokens(self, account: str | None) -> tuple[operator.TokenRow, ...]: ...
-
-    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool: ...
-
-    async def revoke_token(self, prefix: str) -> bool:
-        """False where there is no such token; harmless when repeated."""
-        ...
-
-    async def account_of_key(self, fingerprint: str) -> str | None: ...
-
-    async def keys(self, account: str | None) -> tuple[operator.Key, ...]: ...
-
-    async def add_key(self, account: str, fingerprint: str, kind: str, comment: str) -> bool: ...
-
-    async def remove_key(self, fingerprint: str) -> bool: ...
-
-    async def account_of_name(self, name: str) -> str | None:
-        """Who has reserved *name*."""
-        ...
-
-    async def names(self, account: str | None) -> tuple[operator.ReservedName, ...]:
-        """Reserved names, oldest first."""
-        ...
-
-    async def reserve_name(self, account: str, name: str) -> bool: ...
-
-    async def free_name(self, name: str) -> bool: ...
-
-    async def account_of_port(self, port: int) -> str | None: ...
-
-    async def ports(self, account: str | None) -> tuple[operator.ReservedPort, ...]:
-        """Reserved ports, oldest first."""
-        ...
-
-    async def reserve_port(self, account: str, port: int) -> bool: ...
-
-    async def free_port(self, port: int) -> bool: ...
 
 
 class TunnelBook(Protocol):
@@ -326,7 +275,10 @@ class TunnelBook(Protocol):
         ...
 
     async def renew(self, edge: str, usages: Sequence[Usage], lease: float) -> tuple[Lost, ...]:
-        """Renew those that are live tunnels of *edge*, however many, at once; the answer is the others."""
+        """
+        Renew those that are live tunnels of *edge*, however many, at once; the answer is the others, without those that
+        are being handed over.
+        """
         ...
 
     async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -393,7 +345,7 @@ class ZoneBook(Protocol):
         ...
 
 
-class Transaction(Edges, Accounts, TunnelBook, OrderBook, ZoneBook, Protocol):
+class Transaction(Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, Protocol):
     """What one piece of work sees and changes: all of it or nothing."""
 
 

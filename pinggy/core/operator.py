@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 from pinggy.core.authority import digest_of
 from pinggy.core.config import CoreSettings
 from pinggy.core.edge_place import check_place
-from pinggy.core.ledger import Ended, Ledger, Transaction, close_order
+from pinggy.core.ledger import Ended, Ledger, Transaction, close_order, closing
 from pinggy.core.news import News
 from pinggy.settings import Secret
 from pinggy.tunnel.names import offered_label, parse_label
@@ -300,16 +300,16 @@ class Operator:
         """Its edge is ordered to close it."""
         reason = ClosedByOperator.of()
 
-        async def work(ledger: Transaction) -> tuple[Ended, ...]:
+        async def work(ledger: Transaction) -> tuple[tuple[Ended, ...], frozenset[str]]:
             ended = () if "\0" in tunnel else await ledger.end((tunnel,), reason)
             if not ended:
                 raise NotFound(f"There is no live tunnel {echo(tunnel)}.")
-            await ledger.order([close_order(each, reason) for each in ended])
-            return ended
+            old = await ledger.finish_handovers((tunnel,))
+            return ended, await ledger.order([*(close_order(each, reason) for each in ended), *closing(old)])
 
-        def committed(ended: tuple[Ended, ...]) -> Done:
-            self._news.orders_written({each.edge for each in ended})
-            self._news.tunnels_ended(ended)
+        def committed(done: tuple[tuple[Ended, ...], frozenset[str]]) -> Done:
+            self._news.orders_written(done[1])
+            self._news.tunnels_ended(done[0])
             return Done()
 
         return self._ledger.transact(work).addCallback(committed)

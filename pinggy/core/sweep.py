@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pinggy.core.ledger import Ended, Ledger, LedgerAway, Transaction
+from pinggy.core.ledger import Ended, Ledger, LedgerAway, Transaction, closing
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.tunnel.refusals import Expired, LeaseLost
@@ -100,11 +100,12 @@ class Sweep:
         asked = self._clock.seconds()
         counts: list[int] = []
 
-        def committed(ended: tuple[Ended, ...]) -> None:
+        def committed(done: tuple[tuple[Ended, ...], frozenset[str]]) -> None:
             self._metrics.swept(*counts)
-            self._news.tunnels_ended(ended)
+            self._news.orders_written(done[1])
+            self._news.tunnels_ended(done[0])
 
-        async def work(ledger: Transaction) -> tuple[Ended, ...]:
+        async def work(ledger: Transaction) -> tuple[tuple[Ended, ...], frozenset[str]]:
             counts.clear()
             if self._clock.seconds() - asked > self._interval:
                 raise LedgerAway("The database was away until now.")
@@ -112,10 +113,13 @@ class Sweep:
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
             counts.extend((len(lost), len(expired)))
+            # Whoever ended the successor, and whatever became of who did.
+            old = await ledger.finish_left_handovers()
+            ordered = await ledger.order(closing(old)) if old else frozenset()
             if lost or expired:
                 self._log.info(
                     "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
                 )
-            return ended
+            return ended, ordered
 
         return self._ledger.transact(work).addCallback(committed)

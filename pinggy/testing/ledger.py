@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from pinggy.core.account_book import TokenEntry
+from pinggy.core.handovers import Handover
 from pinggy.core.ledger import (
     Claim,
     Crowd,
@@ -29,7 +31,6 @@ from pinggy.core.ledger import (
     NewTunnel,
     OwnedName,
     Region,
-    TokenEntry,
     Transaction,
     TunnelEntry,
 )
@@ -86,6 +87,12 @@ class _Ended:
 
 
 @dataclass(slots=True)
+class _Handover:
+    old: Handover
+    successor: str
+
+
+@dataclass(slots=True)
 class _Books:
     """Everything, copied before each transaction so that it can be undone."""
 
@@ -99,6 +106,7 @@ class _Books:
     ended: dict[str, _Ended] = field(default_factory=dict)
     early: dict[str, float] = field(default_factory=dict)
     regions: dict[str, Region] = field(default_factory=dict)
+    handovers: dict[str, _Handover] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -449,6 +457,9 @@ class _MemoryTunnelBook(_Paper):
                 await self.note_usage(usage)
                 await self.extend_lease(usage.tunnel, lease)
                 continue
+            handover = self._books.handovers.get(usage.tunnel)
+            if handover is not None and handover.old.edge == edge:
+                continue
             ended = self._books.ended.get(usage.tunnel)
             reason = ended.reason if ended is not None and ended.tunnel.new.edge == edge else LeaseLost.of()
             lost.append(Lost(tunnel=usage.tunnel, code=reason.code, text=reason.text))
@@ -475,6 +486,37 @@ class _MemoryTunnelBook(_Paper):
         else:
             rows = [_row(each, None) for each in self._books.tunnels.values()]
         return tuple(each for each in reversed(rows) if account in (None, each.account))
+
+
+class _MemoryHandovers(_Paper):
+    async def hand_over(self, old: Handover, successor: str) -> None:
+        for each in self._books.handovers.values():
+            if each.successor == old.tunnel:
+                each.successor = successor
+        self._books.handovers[old.tunnel] = _Handover(old, successor)
+
+    async def handovers(self, successor: str) -> tuple[Handover, ...]:
+        found = (each.old for each in self._books.handovers.values() if each.successor == successor)
+        return tuple(sorted(found, key=lambda old: old.tunnel))
+
+    async def is_handed_over(self, tunnel: str, edge: str) -> bool:
+        found = self._books.handovers.get(tunnel)
+        return found is not None and found.old.edge == edge
+
+    async def finish_handovers(self, successors: Collection[str]) -> tuple[Handover, ...]:
+        return self._take(lambda each: each.successor in successors)
+
+    async def finish_left_handovers(self) -> tuple[Handover, ...]:
+        return self._take(lambda each: each.successor not in self._books.tunnels)
+
+    async def drop_handovers(self, edge: str, tunnel: str | None = None) -> None:
+        self._take(lambda each: each.old.edge == edge and tunnel in (None, each.old.tunnel))
+
+    def _take(self, matches: Callable[[_Handover], bool]) -> tuple[Handover, ...]:
+        found = [each for each in self._books.handovers.values() if matches(each)]
+        for each in found:
+            del self._books.handovers[each.old.tunnel]
+        return tuple(sorted((each.old for each in found), key=lambda old: old.tunnel))
 
 
 class _MemoryOrderBook(_Paper):
@@ -541,7 +583,9 @@ class _MemoryZoneBook(_Paper):
         return self._books.entries[name]
 
 
-class _MemoryTransaction(_MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryOrderBook, _MemoryZoneBook):
+class _MemoryTransaction(
+    _MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryHandovers, _MemoryOrderBook, _MemoryZoneBook
+):
     """One transaction; nothing else goes on meanwhile."""
 
 

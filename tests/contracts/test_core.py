@@ -355,6 +355,7 @@ async def test_force_takes_a_name_from_the_same_account(start: Start) -> None:
     assert after.superseded == (old,)
     assert granted(after, 0).epoch > granted(before, 0).epoch
     assert granted(after, 1).epoch > granted(before, 1).epoch
+    await far.live(Live(tunnel=new, numbers=(1, 2)))
     (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=old),)))).lost
     assert lost == Lost(tunnel=old, code="taken-over", text=refusals.TakenOver.of("192.0.2.1").text)
     # What the old owner does late changes nothing.
@@ -754,14 +755,159 @@ async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(
     old, new, same = tunnel_id(), tunnel_id(), tunnel_id()
     await edge.authorize(ask(http(1, "blog"), by=token, tunnel=old))
     await far.authorize(ask(http(1, "blog"), by=token, tunnel=new, force=True, address="192.0.2.9"))
-    reason = refusals.TakenOver.of("192.0.2.9")
-    close = Close(number=1, tunnel=old, code=reason.code, text=reason.text, grace=GRACE)
-    assert await edge.orders(after(0)) == Orders(orders=(close,))
+    waiting = edge.orders(after(0))
+    assert not waiting.called
+    await far.live(Live(tunnel=new, numbers=(1,)))
+    assert await waiting == Orders(orders=(close_for(old, "192.0.2.9"),))
     # By a session at the same edge: that knows by the answer, and chooses the moment.
     assert (await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))).superseded == (new,)
+    await far.live(Live(tunnel=same, numbers=(1,)))
     waiting = far.orders(after(0))
     await core.operator.close_tunnel(same)
     assert closed_by(await waiting) == [same]
+
+
+# -- handovers --------------------------------------------------------------------------------------------------
+
+
+def close_for(tunnel: str, address: str = "192.0.2.1", number: int = 1) -> Close:
+    """The order to close *tunnel*, which a session from *address* has taken over by force."""
+    reason = refusals.TakenOver.of(address)
+    return Close(number=number, tunnel=tunnel, code=reason.code, text=reason.text, grace=GRACE)
+
+
+class Taken:
+    """*old*, at *edge*, has lost its name to *new* at *far*, which is not live yet; both edges wait for orders."""
+
+    def __init__(self, core: Core, edge: CoreClient, far: CoreClient, token: Secret) -> None:
+        self.core, self.edge, self.far, self.token = core, edge, far, token
+        self.old, self.new = tunnel_id(), tunnel_id()
+        self.message = ask(http(1, "blog"), by=token, tunnel=self.new, force=True)
+
+    @classmethod
+    async def begin(cls, core: Core) -> Taken:
+        edge, far = await registered(core, "e1"), await registered(core, "e2", "eu")
+        taken = cls(core, edge, far, await token_of(core, "ann"))
+        await edge.authorize(ask(http(1, "blog"), by=taken.token, tunnel=taken.old))
+        await far.authorize(taken.message)
+        return taken
+
+    async def lost(self, edge: CoreClient | None = None) -> list[str]:
+        """What the edge of *old* learns, when it renews it, to be over."""
+        renew = Renew(instance="i", tunnels=(Usage(tunnel=self.old),))
+        return [each.tunnel for each in (await (edge or self.edge).renew(renew)).lost]
+
+    async def is_closed_once(self) -> None:
+        """*old* has been ordered to close, once."""
+        assert (await self.edge.orders(after(0))).orders == (close_for(self.old),)
+        assert await self.lost() == [self.old]
+        await self.core.sweep.sweep()
+        assert (await self.edge.orders(after(0))).orders == (close_for(self.old),)
+
+
+@asynchronous
+async def test_the_old_tunnel_is_held_until_the_new_one_is_live_but_gets_nothing_more(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    assert await taken.lost() == []
+    assert await taken.lost(taken.far) == [taken.old]
+    assert await taken.edge.live(Live(tunnel=taken.old, numbers=(1,))) == Done()
+    with pytest.raises(refusals.TakenOver):
+        await taken.far.live(Live(tunnel=taken.old, numbers=(1,)))
+    with pytest.raises(refusals.TakenOver):
+        await taken.edge.authorize(ask(http(2, "more"), by=taken.token, tunnel=taken.old))
+    await taken.core.sweep.sweep()
+    assert await taken.lost() == []
+    for _ in range(2):
+        await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_an_answer_that_was_not_heard_names_the_old_tunnel_again(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    assert (await taken.far.authorize(taken.message)).superseded == (taken.old,)
+    assert (await taken.far.authorize(taken.message)).superseded == (taken.old,)
+    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
+    assert (await taken.far.authorize(taken.message)).superseded == ()
+
+
+@asynchronous
+async def test_the_old_tunnel_is_closed_where_the_new_one_is_over_without_having_been_live(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.far.release(Release(tunnel=taken.new, code="zone-away"))
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_the_old_tunnel_is_closed_where_the_edge_of_the_new_one_starts_anew(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.far.register(Register(instance="i"))
+    assert await taken.lost() == []
+    await taken.far.register(Register(instance="second"))
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_the_old_tunnel_is_closed_where_the_new_one_has_lost_its_lease(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    taken.core.age(40)
+    await taken.core.sweep.sweep()
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_the_old_tunnel_is_closed_where_the_operator_closes_the_new_one(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.core.operator.close_tunnel(taken.new)
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_the_old_tunnel_is_closed_where_the_edge_of_the_new_one_is_removed(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.core.operator.remove_edge("e2")
+    await taken.core.sweep.sweep()
+    await taken.is_closed_once()
+
+
+@asynchronous
+async def test_an_old_tunnel_that_has_ended_meanwhile_is_not_closed(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.far.release(Release(tunnel=taken.old, code="client-left"))
+    assert await taken.lost() == []
+    await taken.edge.release(Release(tunnel=taken.old, code="client-left"))
+    assert await taken.lost() == [taken.old]
+    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
+    other = tunnel_id()
+    await taken.edge.authorize(ask(http(1), tunnel=other))
+    await taken.core.operator.close_tunnel(other)
+    assert closed_by(await taken.edge.orders(after(0))) == [other]
+
+
+@asynchronous
+async def test_a_new_instance_of_the_old_tunnels_edge_has_nothing_to_close(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.edge.register(Register(instance="second"))
+    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
+    assert await taken.lost() == [taken.old]
+    other = tunnel_id()
+    await taken.edge.authorize(ask(http(1), tunnel=other))
+    await taken.core.operator.close_tunnel(other)
+    assert closed_by(await taken.edge.orders(after(0, "second"))) == [other]
+
+
+@asynchronous
+async def test_of_a_row_of_takers_the_last_one_live_closes_all(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    third = await registered(taken.core, "e3", "ap")
+    last = tunnel_id()
+    answer = await third.authorize(ask(http(1, "blog"), by=taken.token, tunnel=last, force=True, address="192.0.2.7"))
+    assert set(answer.superseded) == {taken.old, taken.new}
+    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
+    await taken.far.release(Release(tunnel=taken.new, code="client-left"))
+    assert await taken.lost() == []
+    await third.live(Live(tunnel=last, numbers=(1,)))
+    await taken.is_closed_once()
 
 
 @asynchronous

@@ -4,7 +4,7 @@ Accounts, their tokens and keys, and what is reserved for them.
 
 from __future__ import annotations
 
-from pinggy.core.ledger import TokenEntry
+from pinggy.core.account_book import TokenEntry
 from pinggy.core.postgres.statements import Statements, iso, iso_or_none
 from pinggy.wire import operator
 

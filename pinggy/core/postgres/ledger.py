@@ -14,6 +14,7 @@ from pinggy.core.pool import Cursor, Pool
 from pinggy.core.postgres.accounts import AccountStatements
 from pinggy.core.postgres.claims import ClaimStatements
 from pinggy.core.postgres.edges import EdgeStatements
+from pinggy.core.postgres.handovers import HandoverStatements
 from pinggy.core.postgres.orders import OrderStatements
 from pinggy.core.postgres.tunnels import TunnelStatements
 from pinggy.core.postgres.zone import ZoneStatements
@@ -41,6 +42,12 @@ class PostgresLedger(Ledger):
 
 
 class PostgresTransaction(
-    EdgeStatements, AccountStatements, TunnelStatements, ClaimStatements, OrderStatements, ZoneStatements
+    EdgeStatements,
+    AccountStatements,
+    TunnelStatements,
+    ClaimStatements,
+    HandoverStatements,
+    OrderStatements,
+    ZoneStatements,
 ):
     """One transaction over one cursor."""

@@ -165,6 +165,7 @@ class TunnelStatements(Statements):
             LEFT JOIN tunnels ON tunnels.id = reported.id AND tunnels.edge = %s
             LEFT JOIN ended_tunnels ON ended_tunnels.id = reported.id AND ended_tunnels.edge = %s
             WHERE tunnels.id IS NULL
+                AND NOT EXISTS (SELECT 1 FROM handovers WHERE handovers.tunnel = reported.id AND handovers.edge = %s)
             """,
             edge,
             [usage.tunnel for usage in usages],
@@ -173,6 +174,7 @@ class TunnelStatements(Statements):
             [usage.visitors for usage in usages],
             edge,
             lease,
+            edge,
             edge,
             edge,
         )
