@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pinggy.core.ledger import OwnedName, Region
+from pinggy.core.ledger import Entry, OwnedName, Region
 from pinggy.dns.powerdns.listing import Standing
+from pinggy.dns.powerdns.lua import entry_contents
 from pinggy.tunnel.names import is_service_label, label_of_host, port_label
 from pinggy.tunnel.refusals import echo
 
@@ -19,14 +20,15 @@ YOUNG = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """
-    At *label* stands *stands* where *should* should, each fit to be shown and empty for nothing. *region*: it is a
-    region's host, not a tunnel's name.
+    At *label* (empty for the zone's own name) stands *stands* where *should* should, each fit to be shown and empty for
+    nothing. *region*: it is a region's host, *entry*: an entry, not a tunnel's name.
     """
 
     label: str
     stands: str
     should: str
     region: bool = False
+    entry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Expected:
     domain: str
     names: Sequence[OwnedName]
     regions: Sequence[Region]
+    entries: Sequence[Entry] = ()
     kept: Collection[str] = ()
 
 
@@ -51,6 +54,13 @@ def differences(contents: Mapping[str, Standing], expected: Expected) -> Iterato
             stands = contents.get(f"{region.name}.{expected.domain}", _NOTHING)
             if stands.target or sorted(stands.addresses) != sorted(region.addresses):
                 yield _difference(region.name, stands, Standing(addresses=region.addresses), region=True)
+    for entry in expected.entries:
+        label = label_of_host(entry.name, expected.domain) or ""
+        if entry.addresses or label not in by_label:
+            stands = contents.get(entry.name, _NOTHING)
+            should = Standing(lua=entry_contents(entry.addresses, entry.port))
+            if stands.lua != should.lua or (should.lua and (stands.target or stands.addresses)):
+                yield Difference(label=label, stands=shown(stands), should=shown(should), entry=True)
     for owned in expected.names:
         stands = contents.get(f"{owned.label}.{expected.domain}", _NOTHING)
         should = Standing(target=f"{owned.region}.{expected.domain}")
@@ -59,17 +69,18 @@ def differences(contents: Mapping[str, Standing], expected: Expected) -> Iterato
     hosts = {region.name for region in expected.regions}
     targets = {f"{name}.{expected.domain}" for name in hosts}
     for name, stands in contents.items():
-        label = label_of_host(name, expected.domain)
-        if label is None or label in by_label or label in hosts or stands.target not in targets:
+        stray = label_of_host(name, expected.domain)
+        if stray is None or stray in by_label or stray in hosts or stands.target not in targets:
             continue
-        if _may_be_a_tunnels(label, expected.kept):
-            yield _difference(label, stands, _NOTHING)
+        if _may_be_a_tunnels(stray, expected.kept):
+            yield _difference(stray, stands, _NOTHING)
 
 
 def shown(standing: Standing) -> str:
     """``CNAME eu.a.example``, ``A 192.0.2.1, AAAA 2001:db8::1``, or nothing; fit to be shown."""
     parts = [f"CNAME {standing.target}"] if standing.target else []
     parts += [f"{'AAAA' if ':' in address else 'A'} {address}" for address in standing.addresses]
+    parts += [f"LUA {each}" for each in standing.lua]
     return echo(", ".join(parts))
 
 

@@ -19,13 +19,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.core.compare import YOUNG, Difference, Expected, differences
-from pinggy.core.ledger import Ended, Ledger, LedgerAway, OwnedName, Transaction
+from pinggy.core.entry_settings import EntrySettings
+from pinggy.core.ledger import Ended, Entry, Ledger, LedgerAway, OwnedName, Transaction
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
 from pinggy.core.records import Records
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.server import PowerDnsServer
-from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
+from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord, NewerOwner, ZoneError
+from pinggy.tunnel.names import label_of_host
 from pinggy.wire import operator
 
 _GLANCE = 3.0  # seconds between two questions to each server whether it is up
@@ -44,6 +46,10 @@ class KeptZone(Protocol):
 
     def publish_hosts(self, hosts: Sequence[HostRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
 
+    def publish_entries(
+        self, entries: Sequence[EntryRecord], *, only: PowerDnsServer | None = None
+    ) -> Deferred[None]: ...
+
     def withdraw(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]: ...
 
     def contents(self, server: PowerDnsServer) -> Deferred[Mapping[str, Standing]]: ...
@@ -54,7 +60,8 @@ class KeptZone(Protocol):
 class Custodian:
     """
     *first* and *interval* are seconds: until all servers are compared for the first time, and from then on, spread.
-    *kept* are labels that no tunnel may have.
+    *kept* are labels that no tunnel may have. Of an *entry* of kind ``lua`` it is the servers' answers that lead to the
+    nearest edge.
     """
 
     _log = Logger()
@@ -68,6 +75,7 @@ class Custodian:
         zone: KeptZone,
         *,
         kept: Collection[str],
+        entry: EntrySettings | None = None,
         first: float,
         interval: float,
         metrics: CoreMetrics | None = None,
@@ -78,6 +86,7 @@ class Custodian:
         self._records = records
         self._zone = zone
         self._kept = kept
+        self._entry = entry if entry is not None and entry.kind == "lua" else None
         self._first = first
         self._interval = interval
         self._turns = {server: DeferredLock() for server in zone.servers}
@@ -122,6 +131,7 @@ class Custodian:
     def _edges_changed(self) -> None:
         if self._running:
             self._do(self._publish_hosts(None))
+            self._do(self._publish_entries(None))
 
     async def _publish_hosts(self, only: PowerDnsServer | None) -> None:
         regions = await self._ledger.transact(lambda ledger: ledger.regions_settled())
@@ -133,6 +143,21 @@ class Custodian:
         ]
         if hosts:
             await self._zone.publish_hosts(hosts, only=only)
+
+    async def _publish_entries(self, only: PowerDnsServer | None) -> None:
+        entries = await self._ledger.transact(self.entries)
+        labels = {each.name: label_of_host(each.name, self._records.domain) or "" for each in entries}
+        taken = await self._taken(labels.values())
+        ttl = 0 if self._entry is None else self._entry.ttl
+        records = [self._records.entry(each, ttl) for each in entries if labels[each.name] not in taken]
+        if records:
+            await self._zone.publish_entries(records, only=only)
+
+    async def entries(self, ledger: Transaction) -> tuple[Entry, ...]:
+        """The entries that the zone should hold; one without addresses is to go."""
+        if self._entry is None:
+            return await ledger.entries_settled(None, 0)
+        return await ledger.entries_settled(self._entry.host(self._records.domain), self._entry.port)
 
     def _ended(self, tunnels: Sequence[Ended]) -> None:
         if self._running:
@@ -216,7 +241,13 @@ class Custodian:
         async def work(ledger: Transaction) -> Expected:
             regions = await ledger.regions_settled()
             names = await ledger.owned_names(None)
-            return Expected(domain=self._records.domain, names=names, regions=regions, kept=self._kept)
+            return Expected(
+                domain=self._records.domain,
+                names=names,
+                regions=regions,
+                entries=await self.entries(ledger),
+                kept=self._kept,
+            )
 
         return tuple(differences(contents, await self._ledger.transact(work)))
 
@@ -242,7 +273,10 @@ class Custodian:
         if any(each.region for each in differ):
             await self._publish_hosts(server)
             self._metrics.zone_mended(sum(each.region for each in differ))
-        for labels in _portions(each.label for each in differ if not each.region):
+        if any(each.entry for each in differ):
+            await self._publish_entries(server)
+            self._metrics.zone_mended(sum(each.entry for each in differ))
+        for labels in _portions(each.label for each in differ if not (each.region or each.entry)):
             await self._put_right(server, labels)
             await deferLater(self._clock, _PAUSE)
             if not self._running:

@@ -340,8 +340,11 @@ class ZoneBook(Protocol):
         """Every region that there is or was; one whose addresses have changed since the last time has a new epoch."""
         ...
 
-    async def entry_settled(self, name: str, port: int) -> Entry:
-        """The entry *name* as it is now; where it has changed since the last time it has a new epoch."""
+    async def entries_settled(self, name: str | None, port: int) -> tuple[Entry, ...]:
+        """
+        Every entry that there is or was; those but *name* have no addresses any more. One that has changed since the
+        last time has a new epoch.
+        """
         ...
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pinggy.dns.zone import HostRecord, NameRecord
+from pinggy.core.ledger import Entry
+from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord
 from pinggy.tunnel.refusals import NotFound
 from pinggy.wire.operator import GrantKey
 from pinggy.wire.proof import Claim, sign
@@ -40,8 +41,21 @@ class Records:
         claim = Claim(name=name, addresses=tuple(addresses), epoch=epoch)
         return HostRecord(name=name, addresses=tuple(addresses), epoch=epoch, proof=self._sign(claim))
 
+    def entry(self, entry: Entry, ttl: int) -> EntryRecord:
+        """Clients are led to the nearest edge, *ttl* seconds long; without edges, its record goes."""
+        claim = Claim(name=entry.name, addresses=entry.addresses, port=entry.port, epoch=entry.epoch)
+        return EntryRecord(
+            name=entry.name,
+            addresses=entry.addresses,
+            port=entry.port,
+            ttl=ttl,
+            epoch=entry.epoch,
+            proof=self._sign(claim),
+        )
+
     def absolute(self, label: str) -> str:
-        return f"{label}.{self.domain}"
+        """The name of *label*; of an empty one, the zone's own."""
+        return f"{label}.{self.domain}" if label else self.domain
 
     def grant_key(self) -> GrantKey:
         """The public half. Raises `NotFound` where nothing is signed."""

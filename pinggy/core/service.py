@@ -206,6 +206,7 @@ def _custodian(
         news,
         zone,
         kept=settings.kept,
+        entry=settings.entry,
         first=settings.lease,
         interval=settings.zone_interval,
         metrics=metrics,

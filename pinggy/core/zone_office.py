@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from pinggy.core.custodian import Custodian
 from pinggy.core.ledger import Ledger, Transaction
 from pinggy.core.records import Records
+from pinggy.dns.powerdns.lua import LUA, entry_contents
 from pinggy.wire import operator
 
 
@@ -34,6 +35,11 @@ class ZoneOffice:
                 )
                 for region in await ledger.regions_settled()
                 for address in region.addresses
+            ]
+            rows += [
+                operator.ZoneRow(name=entry.name, kind=LUA, content=content, epoch=entry.epoch, owner="entry")
+                for entry in (() if self._custodian is None else await self._custodian.entries(ledger))
+                for content in entry_contents(entry.addresses, entry.port)
             ]
             rows += [
                 operator.ZoneRow(

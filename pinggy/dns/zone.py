@@ -34,6 +34,21 @@ class HostRecord:
     proof: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRecord:
+    """
+    At *name*, the zone's own or one label below, answers lead to the nearest of *addresses* whose *port* takes
+    connections, for *ttl* seconds.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    ttl: int
+    epoch: int
+    proof: str = ""
+
+
 class ZoneError(Exception):
     """The zone could not be written; the text says which server and why."""
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from pinggy.dns.powerdns.changes import ADDRESSES, ALIAS, Change, Refused, of_type
+from pinggy.dns.powerdns.changes import ADDRESSES, ALIAS, ENTRY, Change, Refused, of_type
+from pinggy.dns.powerdns.lua import LUA, entry_contents, plain_content
 from pinggy.dns.powerdns.records import HIGHEST_EPOCH, owner_name, plain_host
 from pinggy.wire.proof import BadProof, Claim, verify
 
@@ -73,8 +74,8 @@ def _change(name: str, rrsets: Sequence[dict[str, Any]], domain: str, key: Ed255
     if not all(each["name"].endswith(".") for each in rrsets):
         raise _NotProven("the name is not absolute")
     types: list[Any] = [each.get("type") for each in rrsets]
-    if not all(isinstance(each, str) and each in (*ALIAS, *ADDRESSES) for each in types):
-        raise _NotProven("the type is none of CNAME, A and AAAA")
+    if not all(isinstance(each, str) and each in (*ALIAS, *ENTRY) for each in types):
+        raise _NotProven("the type is none of CNAME, A, AAAA and LUA")
     if len(set(types)) < len(types):
         raise _NotProven("a type stands there twice")
     if not all(each.get("changetype") in ("REPLACE", "DELETE") for each in rrsets):
@@ -84,6 +85,8 @@ def _change(name: str, rrsets: Sequence[dict[str, Any]], domain: str, key: Ed255
         return _withdrawal(claim, types)
     if not claim.target and not claim.addresses:
         raise _NotProven("the proof is for taking the name away")
+    if claim.port:
+        return _entry(claim, {each["type"]: _contents(each) for each in rrsets}, _ttl(rrsets))
     return _placement(claim, {each["type"]: _contents(each) for each in rrsets}, _ttl(rrsets), types)
 
 
@@ -92,8 +95,9 @@ def _claim(name: str, rrsets: Sequence[dict[str, Any]], domain: str, key: Ed2551
     proof = rrsets[0].get("proof")
     if not isinstance(proof, str) or any(each.get("proof") != proof for each in rrsets):
         raise _NotProven("there is no one proof")
+    apex = name == domain
     try:
-        if owner_name(name, domain) != name:
+        if not apex and owner_name(name, domain) != name:
             raise _NotProven("the name is not plain")
         claim = verify(proof, key)
     except ValueError:
@@ -102,15 +106,32 @@ def _claim(name: str, rrsets: Sequence[dict[str, Any]], domain: str, key: Ed2551
         raise _NotProven(str(error).rstrip(".")) from None
     if claim.name != name or not 0 <= claim.epoch <= HIGHEST_EPOCH:
         raise _NotProven("the proof is of something else")
+    if apex and not claim.port:
+        raise _NotProven("the zone's own name is for an entry alone")
     return claim
 
 
 def _withdrawal(claim: Claim, types: Sequence[str]) -> Change:
     nothing = not claim.target and not claim.addresses
-    mine = (*ALIAS, *ADDRESSES) if nothing else ALIAS if claim.target else ADDRESSES
+    if claim.port:
+        mine: tuple[str, ...] = (LUA,)
+    else:
+        mine = (*ALIAS, *ADDRESSES) if nothing else ALIAS if claim.target else ADDRESSES
     if not set(types) <= set(mine):
         raise _NotProven("the proof is of something else")
     return Change(name=claim.name, epoch=claim.epoch, withdrawn=True, any_lower=nothing, types=tuple(types))
+
+
+def _entry(claim: Claim, contents: dict[str, list[str]], ttl: int) -> Change:
+    """The text that PowerDNS will run is made here, of what was signed; that of the body is looked at and dropped."""
+    try:
+        signed = entry_contents(claim.addresses, claim.port)
+    except ValueError:
+        raise _NotProven("the records cannot be read") from None
+    asked = {rdtype: sorted(plain_content(each) for each in said) for rdtype, said in contents.items()}
+    if claim.target or asked != {LUA: sorted(signed), **{rdtype: [] for rdtype in ADDRESSES}}:
+        raise _NotProven("the proof is of something else")
+    return Change(name=claim.name, epoch=claim.epoch, addresses=claim.addresses, port=claim.port, types=ENTRY, ttl=ttl)
 
 
 def _placement(claim: Claim, contents: dict[str, list[str]], ttl: int, types: Sequence[str]) -> Change:

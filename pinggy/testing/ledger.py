@@ -572,15 +572,19 @@ class _MemoryZoneBook(_Paper):
                 self._books.regions[name] = Region(name=name, addresses=tuple(sorted(found)), epoch=self._next_epoch())
         return tuple(region for _, region in sorted(self._books.regions.items()))
 
-    async def entry_settled(self, name: str, port: int) -> Entry:
+    async def entries_settled(self, name: str | None, port: int) -> tuple[Entry, ...]:
         edges = list(self._books.edges.values())
         serving = [each for each in edges if not each.entry.draining] or edges
-        addresses = tuple(sorted({address for each in serving for address in each.addresses}))
-        known = self._books.entries.get(name)
-        if known is None or (known.port, known.addresses) != (port, addresses):
-            epoch = self._next_epoch()
-            self._books.entries[name] = Entry(name=name, port=port, addresses=addresses, epoch=epoch)
-        return self._books.entries[name]
+        now: dict[str, tuple[int, tuple[str, ...]]] = {
+            known.name: (known.port, ()) for known in self._books.entries.values()
+        }
+        if name is not None:
+            now[name] = (port, tuple(sorted({address for each in serving for address in each.addresses})))
+        for each, (at, addresses) in now.items():
+            known = self._books.entries.get(each)
+            if known is None or (known.port, known.addresses) != (at, addresses):
+                self._books.entries[each] = Entry(name=each, port=at, addresses=addresses, epoch=self._next_epoch())
+        return tuple(entry for _, entry in sorted(self._books.entries.items()))
 
 
 class _MemoryTransaction(

@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from pinggy.dns.fence import Fence
 from pinggy.dns.powerdns.changes import Change
 from pinggy.dns.powerdns.listing import Standing
-from pinggy.dns.powerdns.records import alias_of, hosts_of, withdrawal_of
+from pinggy.dns.powerdns.lua import entry_contents
+from pinggy.dns.powerdns.records import alias_of, entry_of, hosts_of, withdrawal_of
 from pinggy.dns.powerdns.server import PowerDnsServer
-from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
+from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord, NewerOwner, ZoneError
 from pinggy.settings import Secret
 
 R = TypeVar("R")
@@ -45,7 +46,10 @@ class MemoryServer:
             return True
         if not self.fence.admit(change.name, change.epoch):
             return False
-        self.contents[change.name] = Standing(target=change.target, addresses=change.addresses)
+        if change.port:
+            self.contents[change.name] = Standing(lua=entry_contents(change.addresses, change.port))
+        else:
+            self.contents[change.name] = Standing(target=change.target, addresses=change.addresses)
         return True
 
 
@@ -63,6 +67,9 @@ class MemoryZone:
 
     def publish_hosts(self, hosts: Sequence[HostRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
         return self._write("publish_hosts", hosts, hosts_of, only)
+
+    def publish_entries(self, entries: Sequence[EntryRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
+        return self._write("publish_entries", entries, entry_of, only)
 
     def withdraw(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
         return self._write("withdraw", records, withdrawal_of, only)

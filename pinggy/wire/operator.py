@@ -204,7 +204,10 @@ class Tunnels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneRow:
-    """One name that should stand in the zone: *kind* CNAME, A or AAAA. *owner* is a tunnel's id or ``region``."""
+    """
+    One name that should stand in the zone: *kind* CNAME, A, AAAA or LUA. *owner* is a tunnel's id, ``region`` or
+    ``entry``.
+    """
 
     name: str
     kind: str

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-LONGEST_PROOF = 2048
+# The addresses of some 250 edges in one entry.
+LONGEST_PROOF = 16 * 1024
 _CONTEXT = b"pinggy zone grant 1\0"
 
 
@@ -27,18 +28,20 @@ class BadProof(Exception):
 class Claim:
     """
     *name* is absolute in lower case without the final dot. It is a CNAME to *target*, or has the *addresses* (IPv4 and
-    IPv6 in text), or, with neither, may only be taken away.
+    IPv6 in text), or, with neither, may only be taken away. With a *port* it is an entry: it leads to the nearest of
+    the *addresses* whose *port* takes connections.
     """
 
     name: str
     epoch: int
     target: str = ""
     addresses: tuple[str, ...] = ()
+    port: int = 0
 
 
 def sign(claim: Claim, key: Ed25519PrivateKey) -> str:
-    said = json.dumps([claim.name, claim.epoch, claim.target, list(claim.addresses)], separators=(",", ":"))
-    body = said.encode("utf-8")
+    said = [claim.name, claim.epoch, claim.target, list(claim.addresses), *([claim.port] if claim.port else [])]
+    body = json.dumps(said, separators=(",", ":")).encode("utf-8")
     return f"{_encode(body)}.{_encode(key.sign(_CONTEXT + body))}"
 
 
@@ -57,12 +60,14 @@ def verify(proof: str, key: Ed25519PublicKey) -> Claim:
 
 def _claim(said: list[object]) -> Claim:
     # Signed by our own core: what it signs is well formed.
-    name, epoch, target, addresses = said
+    name, epoch, target, addresses, *entry = said
+    port = entry[0] if entry else 0
     assert isinstance(name, str)
     assert isinstance(epoch, int)
     assert isinstance(target, str)
     assert isinstance(addresses, list)
-    return Claim(name=name, epoch=epoch, target=target, addresses=tuple(addresses))
+    assert isinstance(port, int)
+    return Claim(name=name, epoch=epoch, target=target, addresses=tuple(addresses), port=port)
 
 
 def _encode(data: bytes) -> str:

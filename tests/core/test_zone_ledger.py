@@ -168,7 +168,8 @@ async def test_an_entry_has_a_new_epoch_when_its_edges_change_and_only_then(data
     ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool)
 
     async def settled(port: int = 443) -> Entry:
-        return await ledger.transact(lambda transaction: transaction.entry_settled("go.a.example", port))
+        (entry,) = await ledger.transact(lambda transaction: transaction.entries_settled("go.a.example", port))
+        return entry
 
     async def drain(edge: str, draining: bool) -> None:
         await ledger.transact(lambda transaction: transaction.set_draining(edge, draining))
@@ -190,5 +191,10 @@ async def test_an_entry_has_a_new_epoch_when_its_edges_change_and_only_then(data
     entries.append(await settled(8443))
     assert (entries[-1].name, entries[-1].port) == ("go.a.example", 8443)
     assert [each.epoch for each in entries] == sorted({each.epoch for each in entries})
+    # Of one that the settings name no more, nothing is to be left in the zone.
+    for _ in range(2):
+        left, other = await ledger.transact(lambda transaction: transaction.entries_settled("x.a.example", 443))
+        assert (left.name, left.addresses, left.epoch > entries[-1].epoch) == ("go.a.example", (), True)
+        assert (other.name, other.addresses) == ("x.a.example", entries[-1].addresses)
     if pool is not None:
         await pool.close()

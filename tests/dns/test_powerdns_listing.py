@@ -22,12 +22,13 @@ def test_each_name_with_what_it_has() -> None:
         rrset("eu.a.example.", "A", "192.0.2.2", "192.0.2.1"),
         rrset("a.example.", "SOA", "x"),
         rrset("a.example.", "NS", "ns1.a.example."),
+        rrset("a.example.", "LUA", 'AAAA "y"', 'A "ifportup(443, {\'192.0." "2.1\'})"'),
         rrset("off.a.example.", "A", "192.0.2.1", disabled=True),
     ]
     assert parse_listing(json.dumps({"rrsets": listed}).encode()) == {
         "blog.a.example": Standing(target="eu.a.example"),
         "eu.a.example": Standing(addresses=("192.0.2.1", "192.0.2.2", "2001:db8::1")),
-        "a.example": Standing(others=("NS", "SOA")),
+        "a.example": Standing(lua=("A \"ifportup(443, {'192.0.2.1'})\"", 'AAAA "y"'), others=("NS", "SOA")),
     }
 
 

@@ -5,6 +5,7 @@ Forged, replayed, borrowed and broken proofs: each refuses its own name, and no 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinggy.dns.powerdns.changes import ADDRESSES, Change, rrsets
+from pinggy.dns.powerdns.changes import ADDRESSES, ENTRY, Change, rrsets
+from pinggy.dns.powerdns.lua import LUA
 from pinggy.gate.asked import HIGHEST_TTL, MOST_RRSETS, Asked, Malformed, read_patch
 from pinggy.wire.proof import Claim, sign
 
@@ -22,6 +24,11 @@ NAME = "blog.a.example"
 CLAIM = Claim(name=NAME, epoch=7, target="eu.a.example")
 HOST = Claim(name="eu.a.example", epoch=2, addresses=("192.0.2.1", "2001:db8::1"))
 NOTHING = Claim(name=NAME, epoch=8)
+WAY_IN = Claim(name=DOMAIN, epoch=3, addresses=("192.0.2.1", "2001:db8::1", "192.0.2.2"), port=443)
+SERVED = (
+    "A \"ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest'})\"",
+    "AAAA \"ifportup(443, {'2001:db8::1'}, {selector='pickclosest'})\"",
+)
 
 
 def ask(*asked: dict[str, Any]) -> Asked:
@@ -48,6 +55,20 @@ def host(claim: Claim = HOST) -> list[dict[str, Any]]:
             proof=sign(claim, KEY),
         )
     )
+
+
+def entry(claim: Claim = WAY_IN) -> list[dict[str, Any]]:
+    """What the core sends for *claim*."""
+    change = Change(
+        name=claim.name,
+        epoch=claim.epoch,
+        addresses=claim.addresses,
+        port=claim.port,
+        types=ENTRY,
+        ttl=10,
+        proof=sign(claim, KEY),
+    )
+    return rrsets(change)
 
 
 def removal(claim: Claim, *types: str) -> list[dict[str, Any]]:
@@ -82,6 +103,79 @@ def test_a_claim_of_nothing_takes_any_lower_epoch_away_and_places_nothing() -> N
     assert ask(empty).changes == ()
 
 
+@pytest.mark.parametrize("name", ["a.example", "go.a.example"])
+def test_an_entry_is_let_through_and_nothing_stands_beside_it(name: str) -> None:
+    claim = replace(WAY_IN, name=name)
+    (change,) = ask(*entry(claim)).changes
+    assert (change.epoch, change.withdrawn, change.addresses, change.port) == (3, False, claim.addresses, 443)
+    lua, *others = rrsets(change)
+    assert [each["content"] for each in lua["records"]] == list(SERVED)
+    assert [(each["type"], each["changetype"]) for each in others] == [("A", "DELETE"), ("AAAA", "DELETE")]
+
+
+def test_an_entry_may_be_taken_away_and_nothing_else_with_it() -> None:
+    (change,) = ask(*removal(WAY_IN, LUA)).changes
+    assert (change.withdrawn, change.any_lower, change.types) == (True, False, (LUA,))
+    (change,) = ask(*removal(replace(WAY_IN, addresses=()), LUA)).changes
+    assert (change.withdrawn, change.any_lower, change.types) == (True, True, (LUA,))
+    for types in (("A",), (LUA, "A"), ("CNAME",)):
+        assert ask(*removal(WAY_IN, *types)).changes == ()
+        assert ask(*removal(replace(WAY_IN, addresses=()), *types)).changes == ()
+
+
+EVIL = "A \"os.execute('id') or ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest'})\""
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        content(EVIL) + content(SERVED[1]),
+        content(SERVED[0]),
+        content(SERVED[0]) + content(SERVED[1]) + content(EVIL),
+        content(SERVED[0].replace("443", "80")) + content(SERVED[1]),
+        content(SERVED[0].replace("192.0.2.2", "192.0.2.3")) + content(SERVED[1]),
+        content(SERVED[0].replace("A ", "CNAME ")) + content(SERVED[1]),
+        [],
+    ],
+)
+def test_no_lua_but_that_of_the_signed_addresses(records: list[dict[str, Any]]) -> None:
+    lua, *others = entry()
+    assert ask({**lua, "records": records}, *others).changes == ()
+
+
+def test_a_proof_of_an_entry_is_of_nothing_else() -> None:
+    lua, *others = entry()
+    assert ask(lua).changes == ()
+    assert ask(lua, others[0]).changes == ()
+    assert ask(lua, *others, {**lua, "type": "CNAME"}).changes == ()
+    addresses = host(Claim(name=DOMAIN, epoch=3, addresses=("192.0.2.1",)))
+    assert ask(*addresses).changes == ()
+    assert ask(*({**each, "proof": lua["proof"]} for each in addresses)).changes == ()
+    assert ask(*({**each, "proof": sign(HOST, KEY)} for each in entry())).changes == ()
+    assert ask(*({**each, "name": "go.a.example."} for each in entry())).changes == ()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        replace(WAY_IN, port=65536),
+        replace(WAY_IN, port=-1),
+        replace(WAY_IN, addresses=("fe80::1%'}) os.execute('id') --",)),
+        replace(WAY_IN, addresses=("192.0.2.1'",)),
+        replace(WAY_IN, target="eu.a.example"),
+        replace(WAY_IN, name="x.go.a.example"),
+        replace(WAY_IN, name="b.example"),
+        replace(WAY_IN, name="*.a.example"),
+    ],
+)
+def test_no_entry_is_written_that_cannot_be_one(claim: Claim) -> None:
+    lua, *others = entry()
+    sent = [{**each, "name": f"{claim.name}.", "proof": sign(claim, KEY)} for each in (lua, *others)]
+    asked = ask(*sent)
+    assert asked.changes == ()
+    assert [each.name for each in asked.refused] == [claim.name]
+
+
 def test_an_address_of_one_kind_takes_the_other_away() -> None:
     claim = Claim(name="eu.a.example", epoch=2, addresses=("192.0.2.1",))
     (change,) = ask(*host(claim)).changes
@@ -93,7 +187,7 @@ def test_an_address_of_one_kind_takes_the_other_away() -> None:
     [
         ({"proof": sign(CLAIM, Ed25519PrivateKey.generate())}, "not signed by the core's key"),
         ({"proof": sign(CLAIM, KEY)[:-6] + "AAAAAA"}, "not signed by the core's key"),
-        ({"proof": "x" * 5000}, "too long"),
+        ({"proof": "x" * 20_000}, "too long"),
         ({"proof": ""}, "not signed"),
         ({"proof": None}, "no one proof"),
         ({"proof": 7}, "no one proof"),
@@ -124,7 +218,8 @@ def test_an_address_of_one_kind_takes_the_other_away() -> None:
         ({"name": "blog.a.example"}, "not absolute"),
         ({"name": "blog.b.example."}, "no name that the gate writes"),
         ({"name": "x.blog.a.example."}, "no name that the gate writes"),
-        ({"name": "a.example."}, "no name that the gate writes"),
+        ({"name": "a.example."}, "something else"),
+        ({"type": "LUA", "records": content("CNAME \"'evil.example'\"")}, "cannot be read"),
         ({"name": "*.a.example."}, "no name that the gate writes"),
         ({"name": "_acme-challenge.a.example."}, "no name that the gate writes"),
         ({"name": "bl\\111g.a.example."}, "no name that the gate writes"),
@@ -196,6 +291,19 @@ def test_whatever_stands_in_an_rrset_is_refused_or_just_what_was_signed(changes:
     for change in ask({**alias(), **dict(changes)}).changes if _names(changes) else ():
         assert (change.name, change.epoch) == (NAME, 7)
         assert change.withdrawn or change.target == "eu.a.example"
+
+
+@given(
+    st.sampled_from([0, 1, 2]),
+    st.lists(st.tuples(st.sampled_from(["name", "type", "ttl", "changetype", "records", "proof"]), json_values)),
+)
+def test_whatever_is_said_of_an_entry_its_text_is_made_here(which: int, changes: list[tuple[str, Any]]) -> None:
+    sent = entry()
+    sent[which] = {**sent[which], **dict(changes)}
+    for change in ask(*sent).changes if _names(changes) else ():
+        assert (change.name, change.epoch) == (DOMAIN, 3)
+        written = [each for each in rrsets(change) if each["changetype"] == "REPLACE"]
+        assert all([one["content"] for one in each["records"]] == list(SERVED) for each in written)
 
 
 def _names(changes: list[tuple[str, Any]]) -> bool:

@@ -19,6 +19,8 @@ CLAIM = Claim(name="blog.a.example", epoch=7, target="eu.a.example")
         CLAIM,
         Claim(name="eu.a.example", epoch=1, addresses=("192.0.2.1", "2001:db8::1")),
         Claim(name="gone.a.example", epoch=2**60),
+        Claim(name="a.example", epoch=1, addresses=("192.0.2.1", "2001:db8::1"), port=443),
+        Claim(name="a.example", epoch=1, port=443),
     ],
 )
 def test_a_claim_is_read_back(claim: Claim) -> None:

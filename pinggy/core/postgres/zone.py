@@ -64,28 +64,30 @@ class ZoneStatements(Statements):
             Region(name=name, addresses=tuple(sorted(addresses)), epoch=epoch) for name, addresses, epoch in rows
         )
 
-    async def entry_settled(self, name: str, port: int) -> Entry:
-        row = await self._row(
+    async def entries_settled(self, name: str | None, port: int) -> tuple[Entry, ...]:
+        rows = await self._rows(
             """
-            SELECT pg_advisory_xact_lock(hashtextextended('entry ' || %s, 0));
+            SELECT pg_advisory_xact_lock(hashtextextended('entries', 0));
             INSERT INTO entries (name, port, addresses, epoch)
             SELECT name, port, addresses, nextval('epoch') FROM (
-                SELECT %s, %s, coalesce(array_agg(DISTINCT address), '{}')
+                SELECT %s::text, %s::integer, coalesce(array_agg(DISTINCT address), '{}')
                 FROM (SELECT unnest(addresses) FROM edges WHERE NOT draining OR (SELECT bool_and(draining) FROM edges))
                 AS each (address)
+                UNION ALL SELECT name, port, '{}' FROM entries WHERE name IS DISTINCT FROM %s
             ) AS now (name, port, addresses)
-            WHERE NOT EXISTS (
+            WHERE name IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM entries
                 WHERE (entries.name, entries.port, entries.addresses) = (now.name, now.port, now.addresses)
             )
             ON CONFLICT (name) DO UPDATE
             SET port = excluded.port, addresses = excluded.addresses, epoch = excluded.epoch;
-            SELECT addresses, epoch FROM entries WHERE name = %s
+            SELECT name, port, addresses, epoch FROM entries ORDER BY name
             """,
-            name,
             name,
             port,
             name,
         )
-        assert row is not None
-        return Entry(name=name, port=port, addresses=tuple(sorted(row[0])), epoch=row[1])
+        return tuple(
+            Entry(name=name, port=port, addresses=tuple(sorted(addresses)), epoch=epoch)
+            for name, port, addresses, epoch in rows
+        )

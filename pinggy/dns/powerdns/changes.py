@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from pinggy.dns.powerdns.lua import LUA, entry_contents
+
 # What a change may touch at a name. A CNAME excludes the others, so no name has all.
 ALIAS, ADDRESSES = ("CNAME",), ("A", "AAAA")
+# Of an entry's name PowerDNS would answer with addresses that stand there too.
+ENTRY = (LUA, *ADDRESSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +22,8 @@ class Change:
     """
     *name*, absolute in lower case without the final dot, shall be a CNAME to *target* or have the *addresses*, and
     nothing else, for *ttl* seconds; or, *withdrawn*, shall have nothing, where *epoch* (with *any_lower*, it or a lower
-    one) is what stands. *types* are what is written or taken away.
+    one) is what stands. *types* are what is written or taken away. With a *port* it shall lead to the nearest of the
+    *addresses*.
     """
 
     name: str
@@ -30,6 +35,7 @@ class Change:
     types: tuple[str, ...] = ALIAS
     ttl: int = 0
     proof: str = ""
+    port: int = 0
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -71,6 +77,8 @@ def _rrset(change: Change, rdtype: str) -> dict[str, Any]:
 def _contents(change: Change, rdtype: str) -> list[str]:
     if rdtype == "CNAME":
         return [f"{change.target}."]
+    if change.port:
+        return list(entry_contents(change.addresses, change.port)) if rdtype == LUA else []
     return of_type(change.addresses, rdtype)
 
 

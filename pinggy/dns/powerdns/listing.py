@@ -8,16 +8,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pinggy.dns.powerdns.lua import LUA, plain_content
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """
     What a name has: where it leads as a CNAME (absolute in lower case without the final dot), its IPv4 and IPv6
-    *addresses* in their order, and the types of whatever else is there.
+    *addresses* in their order, the contents of its LUA records (`pinggy.dns.powerdns.lua`) in theirs, and the types of
+    whatever else is there.
     """
 
     target: str = ""
     addresses: tuple[str, ...] = ()
+    lua: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
@@ -42,6 +46,7 @@ def _standing(types: dict[str, list[str]]) -> Standing:
     return Standing(
         target=_plain(types.pop("CNAME", [""])[0]),
         addresses=(*sorted(types.pop("A", ())), *sorted(types.pop("AAAA", ()))),
+        lua=tuple(sorted(plain_content(each) for each in types.pop(LUA, ()))),
         others=tuple(sorted(types)),
     )
 

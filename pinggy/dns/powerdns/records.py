@@ -10,8 +10,9 @@ from ipaddress import ip_address
 from dns.name import Name
 
 from pinggy.dns.hostnames import parse_name
-from pinggy.dns.powerdns.changes import ADDRESSES, Change
-from pinggy.dns.zone import HostRecord, NameRecord
+from pinggy.dns.powerdns.changes import ADDRESSES, ENTRY, Change
+from pinggy.dns.powerdns.lua import LUA, entry_contents
+from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord
 
 # What a zone gate's store and JSON's readers hold exactly.
 HIGHEST_EPOCH = 2**63 - 1
@@ -49,6 +50,24 @@ def hosts_of(record: HostRecord, domain: str, ttl: int) -> Change:
         any_lower=not record.addresses,
         types=ADDRESSES,
         ttl=ttl,
+        proof=record.proof,
+    )
+
+
+def entry_of(record: EntryRecord, domain: str, ttl: int) -> Change:
+    """The LUA records that *record* asks for. Raises ValueError, a sentence."""
+    apex = parse_name(record.name) == _origin(domain)
+    owner = plain_host(record.name) if apex else owner_name(record.name, domain)
+    contents = entry_contents(record.addresses, record.port)
+    return Change(
+        name=owner,
+        epoch=_epoch(record.epoch),
+        addresses=record.addresses,
+        port=record.port,
+        withdrawn=not contents,
+        any_lower=not contents,
+        types=ENTRY if contents else (LUA,),
+        ttl=record.ttl,
         proof=record.proof,
     )
 

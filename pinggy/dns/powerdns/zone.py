@@ -16,11 +16,11 @@ from pinggy.dns.powerdns.changes import NEWER_OWNER, Change
 from pinggy.dns.powerdns.health import ServerState
 from pinggy.dns.powerdns.lane import Lane
 from pinggy.dns.powerdns.listing import Standing
-from pinggy.dns.powerdns.records import alias_of, hosts_of, withdrawal_of
+from pinggy.dns.powerdns.records import alias_of, entry_of, hosts_of, withdrawal_of
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.powerdns.writer import ServerAway
 from pinggy.dns.question import NoAnswer
-from pinggy.dns.zone import HostRecord, NameRecord, NewerOwner, ZoneError
+from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord, NewerOwner, ZoneError
 from pinggy.tunnel.refusals import echo
 
 _MOST_REMEMBERED = 16_384
@@ -70,6 +70,10 @@ class PowerDnsZone:
     def publish_hosts(self, hosts: Sequence[HostRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
         """Write the addresses of each of *hosts*, and nothing else under its name; without addresses, take it away."""
         return Deferred.fromCoroutine(self._publish(hosts, hosts_of, only))
+
+    def publish_entries(self, entries: Sequence[EntryRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
+        """Let each of *entries* lead to the nearest of its addresses; without addresses, take it away."""
+        return Deferred.fromCoroutine(self._publish(entries, entry_of, only))
 
     def withdraw(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
         return Deferred.fromCoroutine(self._withdraw(records, only))
