@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from pathlib import Path
+from urllib.parse import quote
 
 from pinggy.cli.arguments import Call, Tree
 from pinggy.cli.edge_file import EXAMPLES, edge_file, servers_of_core
@@ -55,6 +56,12 @@ def grow(tree: Tree) -> None:
     )
     verb.add_argument("name", metavar="NAME")
     _place_arguments(verb)
+    verb = noun.verb(
+        "drain", drain, "take an edge out of service: no new tunnels, those that are there move to others", "eu1"
+    )
+    verb.add_argument("name", metavar="NAME")
+    verb = noun.verb("undrain", undrain, "let an edge that was drained have tunnels again", "eu1")
+    verb.add_argument("name", metavar="NAME")
     verb = noun.verb(
         "remove", remove, "admit an edge no longer: its secret is refused, what it had leaves the zone", "eu1"
     )
@@ -106,15 +113,30 @@ def remove(call: Call) -> None:
     call.terminal.show_done(body, f"Edge {call.options.name} is admitted no longer.")
 
 
+def drain(call: Call) -> None:
+    answer = call.core.ask(_act(call.options.name, "drain"), Done)
+    call.terminal.show_done(answer.body, f"Edge {call.options.name} takes no new tunnels, and sends its own away.")
+
+
+def undrain(call: Call) -> None:
+    answer = call.core.ask(_act(call.options.name, "undrain"), Done)
+    call.terminal.show_done(answer.body, f"Edge {call.options.name} takes tunnels again.")
+
+
+def _act(name: str, act: str) -> str:
+    return f"{paths.EDGES}/{quote(name, safe='', errors='replace')}/{act}"
+
+
 def show(call: Call) -> None:
     answer = call.core.get(paths.EDGES, Edges)
     call.terminal.show_list(
         answer.body,
-        ("EDGE", "REGION", "TUNNELS", "SEEN (UTC)", "CREATED (UTC)", "AT", "AWS REGION", "ADDRESSES"),
+        ("EDGE", "REGION", "STATE", "TUNNELS", "SEEN (UTC)", "CREATED (UTC)", "AT", "AWS REGION", "ADDRESSES"),
         [
             (
                 each.name,
                 each.region,
+                "draining" if each.draining else None if each.seen is None else "serving",
                 each.tunnels,
                 short_time(each.seen),
                 short_time(each.created),

@@ -154,7 +154,7 @@ class Authority:
         Grant what *message* wants, as far as the rules go. Repeated with the same numbers, it gives the same answer.
 
         Fails as a whole where the credential is refused, and with the reason where the tunnel is over already,
-        with `Conflict` where it is another edge's or identity's.
+        with `Conflict` where it is another edge's or identity's, with `EdgeDraining` where it is new and *edge* drains.
         """
         _check(_TUNNEL.fullmatch(message.tunnel), "Authorize.tunnel")
         _check(len(message.wants) <= _MOST_WANTS, "Authorize.wants")
@@ -188,6 +188,8 @@ class Authority:
             over = await ledger.end_of(message.tunnel)
             if over is not None:
                 raise over
+            if edge.draining:
+                raise refusals.EdgeDraining.of()
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             refusal = await self._too_many(ledger, identity, subnet)
             if refusal is not None:

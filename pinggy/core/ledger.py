@@ -126,8 +126,8 @@ class OwnedName:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """
-    The host *name* of the zone: all *addresses* of its edges, sorted, by *epoch*. Without any, there are no edges
-    there any more.
+    The host *name* of the zone: all *addresses* of its edges, sorted, by *epoch*; without those that are draining,
+    unless all are. Without any, there are no edges there any more.
     """
 
     name: str
@@ -187,8 +187,8 @@ class Edges(Protocol):
         """Note that *edge* runs as *instance*, which is not draining."""
         ...
 
-    async def set_draining(self, edge: str, draining: bool) -> bool:
-        """False where there is no such edge."""
+    async def set_draining(self, edge: str, draining: bool, instance: str | None = None) -> bool:
+        """False where there is no such edge, or where it runs as another instance than *instance*."""
         ...
 
     async def regions(self) -> frozenset[str]: ...

@@ -18,6 +18,7 @@ from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
 from pinggy.core.custodian import Custodian
 from pinggy.core.door import Door
+from pinggy.core.drain import Drains
 from pinggy.core.grant_key import ensure_grant_key
 from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
 from pinggy.core.metrics import CoreMetrics
@@ -68,7 +69,10 @@ class CoreService(Service):
         self._zone = zone
         self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)
-        tree = make_tree(ledger, authority, self._orders, self.operator, office, records, settings.operator_key)
+        self.drains = Drains(ledger, news)
+        tree = make_tree(
+            ledger, authority, self._orders, self.operator, office, self.drains, records, settings.operator_key
+        )
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
         readings = CoreReadings(pool, self._orders, self._site, self._door.certificate_expires)

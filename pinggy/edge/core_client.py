@@ -14,6 +14,7 @@ from pinggy.wire.messages import (
     Authorized,
     Credential,
     Done,
+    Draining,
     Live,
     Register,
     Registered,
@@ -40,6 +41,8 @@ class CoreClient(Protocol):
     def renew(self, message: Renew) -> Deferred[Renewed]: ...
 
     def release(self, message: Release) -> Deferred[Done]: ...
+
+    def draining(self, message: Draining) -> Deferred[Done]: ...
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         """Fires after some 20 s at the latest; cancel it where nobody waits for it any more."""

@@ -35,6 +35,7 @@ from pinggy.wire.messages import (
     Authorized,
     Credential,
     Done,
+    Draining,
     Identify,
     Live,
     Lost,
@@ -120,6 +121,9 @@ class HttpCoreClient(CoreClient):
 
     def release(self, message: Release) -> Deferred[Done]:
         return self._call(self._post(paths.RELEASE, message, Done))
+
+    def draining(self, message: Draining) -> Deferred[Done]:
+        return self._call(self._post(paths.DRAINING, message, Done))
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         asked = self._call(self._post(paths.ORDERS, message, Orders, _ORDERS_SECONDS))

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from pinggy.core.authority import Authority, digest_of
 from pinggy.core.config import CoreSettings, DatabaseSettings
+from pinggy.core.drain import Drains
 from pinggy.core.ledger import EdgeEntry
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
@@ -33,6 +34,7 @@ from pinggy.wire.messages import (
     Authorized,
     Credential,
     Done,
+    Draining,
     Identify,
     Live,
     Register,
@@ -73,6 +75,7 @@ class FakeCore:
         self.operator = Operator(self.ledger, settings, news)
         self.sweep = Sweep(clock, self.ledger, news, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
+        self.drains = Drains(self.ledger, news)
         self._away = False
         self._held: list[Callable[[], object]] | None = None
 
@@ -90,7 +93,7 @@ class FakeCore:
         """The client of an edge, which is added if there is none of this name."""
         secret = Secret(f"the secret of the edge {edge}")
         now(self.operator.ensure_edge(edge, region, ["127.0.0.1"], secret))
-        return _FakeClient(self, EdgeEntry(name=edge, region=region, digest=digest_of(secret)))
+        return _FakeClient(self, EdgeEntry(name=edge, region=region, digest=digest_of(secret)), secret)
 
     def account(self, name: str, *, names: tuple[str, ...] = (), ports: tuple[int, ...] = ()) -> Secret:
         """A token of the account *name*, with these reservations."""
@@ -155,9 +158,10 @@ class FakeCore:
 
 
 class _FakeClient(CoreClient):
-    def __init__(self, core: FakeCore, edge: EdgeEntry) -> None:
+    def __init__(self, core: FakeCore, edge: EdgeEntry, secret: Secret) -> None:
         self._core = core
         self._edge = edge
+        self._secret = secret
 
     def register(self, message: Register) -> Deferred[Registered]:
         return self._said(self._core.authority.register, message)
@@ -178,11 +182,16 @@ class _FakeClient(CoreClient):
     def release(self, message: Release) -> Deferred[Done]:
         return self._said(self._core.authority.release, message)
 
+    def draining(self, message: Draining) -> Deferred[Done]:
+        return self._said(self._core.drains.said, message)
+
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         return self._core.poll(self._edge, _as_sent(message))
 
     def _said(self, answer: Callable[[EdgeEntry, M], Deferred[A]], message: M) -> Deferred[A]:
-        return self._core.call(lambda: answer(self._edge, _as_sent(message)))
+        said = _as_sent(message)
+        edge_of = self._core.authority.edge_of
+        return self._core.call(lambda: edge_of(self._secret).addCallback(lambda edge: answer(edge, said)))
 
 
 def _as_sent(message: M) -> M:

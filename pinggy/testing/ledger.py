@@ -174,11 +174,12 @@ class _MemoryEdges(_Paper):
         mine = (each for each in self._books.tunnels.values() if each.new.edge == edge)
         return EdgeStart(anew=anew, left=tuple(each.new.id for each in mine if each.instance != instance))
 
-    async def set_draining(self, edge: str, draining: bool) -> bool:
+    async def set_draining(self, edge: str, draining: bool, instance: str | None = None) -> bool:
         book = self._books.edges.get(edge)
-        if book is not None:
-            book.entry = replace(book.entry, draining=draining)
-        return book is not None
+        if book is None or (instance is not None and book.instance != instance):
+            return False
+        book.entry = replace(book.entry, draining=draining)
+        return True
 
     async def regions(self) -> frozenset[str]:
         return frozenset(each.entry.region for each in self._books.edges.values())
@@ -564,8 +565,12 @@ class _MemoryZoneBook(_Paper):
 
     async def regions_settled(self) -> tuple[Region, ...]:
         addresses: dict[str, set[str]] = {name: set() for name in self._books.regions}
+        edges = [each.entry for each in self._books.edges.values()]
+        served = {each.region for each in edges if not each.draining}
         for edge in self._books.edges.values():
-            addresses.setdefault(edge.entry.region, set()).update(edge.addresses)
+            found = addresses.setdefault(edge.entry.region, set())
+            if not edge.entry.draining or edge.entry.region not in served:
+                found.update(edge.addresses)
         for name, found in addresses.items():
             known = self._books.regions.get(name)
             if known is None or known.addresses != tuple(sorted(found)):

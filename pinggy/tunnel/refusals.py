@@ -383,6 +383,17 @@ class EdgeStopping(Refusal):
         return cls("This edge is stopping: start the tunnel again.")
 
 
+class EdgeDraining(Refusal):
+    """Its client is expected back soon, at another edge."""
+
+    code = "edge-draining"
+    status = 503
+
+    @classmethod
+    def of(cls) -> EdgeDraining:
+        return cls("This edge is being taken out of service: connect again, another one answers.")
+
+
 class ClientLeft(Refusal):
     """The client is gone; nobody reads the text, the history keeps the code."""
 

@@ -90,6 +90,14 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undrain:
+    """Take new tunnels again."""
+
+    TAG: ClassVar[str] = "undrain"
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
     """An order of a newer core: passed over."""
 
@@ -97,7 +105,7 @@ class Unknown:
     number: int = 0
 
 
-Order = Close | Probe | Examine | Placed | Displaced | Drain | Unknown
+Order = Close | Probe | Examine | Placed | Displaced | Drain | Undrain | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

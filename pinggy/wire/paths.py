@@ -25,6 +25,7 @@ TOKENS = f"/{VERSION}/tokens"
 KEYS = f"/{VERSION}/keys"
 NAMES = f"/{VERSION}/names"
 PORTS = f"/{VERSION}/ports"
+# POST .../NAME/drain, .../NAME/undrain: whether it takes new tunnels
 EDGES = f"/{VERSION}/edges"
 # GET: the edges; POST: where one of them is
 EDGE_PLACES = f"/{VERSION}/edge-places"

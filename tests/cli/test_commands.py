@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -279,8 +280,19 @@ def test_edge_list(pinggy: Pinggy, core: FakeCore) -> None:
     row = operator.Edge(name="eu1", region="eu", addresses=("192.0.2.1", "2001:db8::1"), created=CREATED, tunnels=4)
     core.answer("GET", paths.EDGES, operator.Edges(edges=(row,)))
     assert pinggy("edge", "list").out.splitlines()[1].split() == [
-        "eu1", "eu", "4", "-", *SHOWN.split(), "-", "-", "192.0.2.1,", "2001:db8::1",
+        "eu1", "eu", "-", "4", "-", *SHOWN.split(), "-", "-", "192.0.2.1,", "2001:db8::1",
     ]  # fmt: skip
+
+
+def test_edge_drain_and_undrain(pinggy: Pinggy, core: FakeCore) -> None:
+    for act, said in (("drain", "takes no new tunnels, and sends its own away"), ("undrain", "takes tunnels again")):
+        core.answer("POST", f"{paths.EDGES}/eu%2F1/{act}", Done())
+        assert pinggy("edge", act, "eu/1").err == f"Edge eu/1 {said}.\n"
+    row = operator.Edge(name="eu1", region="eu", addresses=("192.0.2.1",), created=CREATED, seen=CREATED)
+    edges = operator.Edges(edges=(row, replace(row, name="eu2", draining=True)))
+    core.answer("GET", paths.EDGES, edges)
+    lines = pinggy("edge", "list").out.splitlines()
+    assert [line.split()[2] for line in lines[1:]] == ["serving", "draining"]
 
 
 def test_where_an_edge_is(pinggy: Pinggy, core: FakeCore, new_edge: operator.NewEdge) -> None:
@@ -385,7 +397,8 @@ def test_usage_errors_have_status_2(pinggy: Pinggy, core: FakeCore, words: tuple
     [
         "account add", "account list", "token add", "token list", "token revoke", "key add", "key list", "key revoke",
         "name reserve", "name list", "name release", "port reserve", "port list", "port release", "edge add",
-        "edge list", "edge place", "edge remove", "tunnel list", "tunnel close", "zone init", "zone show", "zone check",
+        "edge list", "edge place", "edge drain", "edge undrain", "edge remove", "tunnel list", "tunnel close",
+        "zone init", "zone show", "zone check",
         "zone key",
     ],
 )  # fmt: skip

@@ -32,6 +32,7 @@ from pinggy.wire.messages import (
     ByToken,
     Credential,
     Done,
+    Draining,
     Granted,
     Live,
     Lost,
@@ -41,10 +42,11 @@ from pinggy.wire.messages import (
     Registered,
     Release,
     Renew,
+    Renewed,
     Usage,
     Want,
 )
-from pinggy.wire.orders import GRACE, AskOrders, Close, Orders
+from pinggy.wire.orders import GRACE, AskOrders, Close, Drain, Orders, Undrain
 from pinggy.wire.proof import Claim, verify
 from tests.support import postgres as real
 from tests.support.cores import Core, InMemory, OverHttp, token_of
@@ -908,6 +910,60 @@ async def test_of_a_row_of_takers_the_last_one_live_closes_all(start: Start) -> 
     assert await taken.lost() == []
     await third.live(Live(tunnel=last, numbers=(1,)))
     await taken.is_closed_once()
+
+
+# -- edges that are taken out of service --------------------------------------------------------------------------
+
+
+async def is_draining(core: Core, name: str = "e1") -> bool:
+    (edge,) = [each for each in (await core.operator.edges()).edges if each.name == name]
+    return edge.draining
+
+
+@asynchronous
+async def test_an_edge_that_drains_gets_no_new_tunnels_and_keeps_those_it_has(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    await edge.draining(Draining(instance="i"))
+    assert await is_draining(core)
+    with pytest.raises(refusals.EdgeDraining):
+        await edge.authorize(ask(http(1)))
+    assert codes(await edge.authorize(ask(http(1), tunnel=tunnel))) == ["granted"]
+    assert await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),))) == Renewed()
+    # A new start of it serves.
+    await edge.register(Register(instance="j"))
+    assert not await is_draining(core)
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+
+
+@asynchronous
+async def test_what_an_earlier_instance_says_late_drains_nothing(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    await edge.register(Register(instance="j"))
+    with pytest.raises(refusals.Conflict):
+        await edge.draining(Draining(instance="i"))
+    assert not await is_draining(core)
+    with pytest.raises(refusals.MalformedMessage):
+        await edge.draining(Draining(instance="no instance"))
+
+
+@asynchronous
+async def test_the_operator_drains_an_edge_by_an_order_and_lets_it_serve_again(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    waiting = edge.orders(after(0))
+    await core.drains.begin("e1")
+    assert await waiting == Orders(orders=(Drain(number=1),))
+    assert await is_draining(core)
+    await core.drains.end("e1")
+    assert await edge.orders(after(1)) == Orders(orders=(Undrain(number=2),))
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+    for nobody in ("e9", "e\0"):
+        with pytest.raises(refusals.NotFound):
+            await core.drains.begin(nobody)
 
 
 @asynchronous

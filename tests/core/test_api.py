@@ -220,6 +220,12 @@ async def test_the_operators_day(core: OverHttp) -> None:
     assert (await call(core, "POST", paths.EDGES, {**edge, "name": "x", "addresses": ["nowhere"]}))[0] == 400
     assert (await call(core, "POST", paths.REGISTER, {"instance": "i"}, added["secret"]))[1]["edge"] == "eu-1"
     assert (await call(core, "GET", paths.EDGES))[1]["edges"][0]["addresses"] == edge["addresses"]
+    assert (await call(core, "POST", f"{paths.EDGES}/{edge['name']}/drain", {}))[0] == 200
+    assert (await call(core, "GET", paths.EDGES))[1]["edges"][0]["draining"]
+    assert (await call(core, "POST", f"{paths.EDGES}/{edge['name']}/drain", {}, ""))[0] == 401
+    assert (await call(core, "POST", f"{paths.EDGES}/{edge['name']}/sink", {}))[0] == 404
+    assert (await call(core, "POST", f"{paths.EDGES}/{edge['name']}/drain/more", {}))[0] == 404
+    assert (await call(core, "GET", f"{paths.EDGES}/{edge['name']}/drain"))[0] == 405
     assert (await call(core, "GET", paths.ACCOUNTS))[1]["accounts"][0]["tokens"] == 0
 
 

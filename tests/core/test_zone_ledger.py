@@ -151,6 +151,35 @@ async def test_regions_have_a_new_epoch_when_their_addresses_change_and_only_the
 
 
 @asynchronous
+@pytest.mark.parametrize("make", [lambda database: None, make_real], ids=["in memory", "PostgreSQL"])
+async def test_a_region_leads_to_edges_that_drain_only_where_all_do(database: Secret, make: Any) -> None:
+    pool = make(database)
+    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool)
+
+    async def drain(edge: str, draining: bool) -> None:
+        await ledger.transact(lambda transaction: transaction.set_draining(edge, draining))
+
+    async def settled() -> list[tuple[str, tuple[str, ...]]]:
+        regions = await ledger.transact(lambda transaction: transaction.regions_settled())
+        return [(each.name, each.addresses) for each in regions]
+
+    await with_edge(ledger, "e1", "eu", "192.0.2.1")
+    await with_edge(ledger, "e2", "eu", "192.0.2.2")
+    await with_edge(ledger, "e3", "us", "192.0.2.3")
+    both, alone = ("192.0.2.1", "192.0.2.2"), ("us", ("192.0.2.3",))
+    assert await settled() == [("eu", both), alone]
+    await drain("e1", True)
+    assert await settled() == [("eu", ("192.0.2.2",)), alone]
+    for edge in ("e2", "e3"):
+        await drain(edge, True)
+    assert await settled() == [("eu", both), alone]
+    await drain("e1", False)
+    assert await settled() == [("eu", ("192.0.2.1",)), alone]
+    if pool is not None:
+        await pool.close()
+
+
+@asynchronous
 async def test_names_are_said_with_their_owners_and_their_age(ledger: Ledger) -> None:
     await with_edge(ledger, "e1", "eu", "192.0.2.1")
     epoch = await ledger.transact(lambda transaction: claim(transaction, "blog"))

@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
+from pinggy.core.drain import Drains
 from pinggy.core.operator import Operator
 from pinggy.core.records import Records
 from pinggy.core.service import CoreService, make_core
@@ -31,6 +32,9 @@ class Core(Protocol):
 
     @property
     def operator(self) -> Operator: ...
+
+    @property
+    def drains(self) -> Drains: ...
 
     @property
     def sweep(self) -> Sweep: ...
@@ -63,6 +67,7 @@ class InMemory:
         self._clock = Clock()
         self._core = FakeCore(self._clock, settings_for(Secret("postgresql://nowhere"), **changes), key)
         self.operator = self._core.operator
+        self.drains = self._core.drains
         self.sweep = self._core.sweep
         self.records = self._core.records
 
@@ -77,6 +82,7 @@ class OverHttp:
     def __init__(self, service: CoreService, url: Secret) -> None:
         self.service = service
         self.operator = service.operator
+        self.drains = service.drains
         self.sweep = service.sweep
         self.records = service.records
         self._url = url

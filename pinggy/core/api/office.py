@@ -5,8 +5,9 @@ The operator's calls: GET lists, POST adds, DELETE on a thing takes it away. Eac
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -50,7 +51,10 @@ class Addition(Generic[M]):
 
 
 class Collection(JsonResource):
-    """All things of one kind; below it each of them, by its id."""
+    """
+    All things of one kind; below it each of them, by its id, and below that what may be done with it: POST to one of
+    the *acts*.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Collection(JsonResource):
         show: Callable[[Query], Deferred[Any]],
         addition: Addition[Any] | None = None,
         remove: Callable[[str], Deferred[Any]] | None = None,
+        acts: Mapping[str, Callable[[str], Deferred[Any]]] = MappingProxyType({}),
     ) -> None:
         methods: dict[bytes, Method] = {b"GET": self._get}
         if addition is not None:
@@ -68,11 +73,17 @@ class Collection(JsonResource):
         self._show = show
         self._addition = addition
         self._remove = remove
+        self._acts = {name.encode("ascii"): act for name, act in acts.items()}
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        if self._remove is None or not path or request.postpath:
+        if not path:
             return Nowhere()
-        return _Thing(self._key, path, self._remove)
+        match request.postpath:
+            case [] if self._remove is not None:
+                return _Thing(self._key, path, b"DELETE", self._remove)
+            case [act] if act in self._acts:
+                return _Thing(self._key, path, b"POST", self._acts[act])
+        return Nowhere()
 
     async def _get(self, request: Request) -> Any:
         self._key.check(request)
@@ -99,19 +110,23 @@ class Act(JsonResource):
 
 
 class _Thing(JsonResource):
-    def __init__(self, key: OperatorKey, path: bytes, remove: Callable[[str], Deferred[Any]]) -> None:
-        super().__init__({b"DELETE": self._delete})
+    """One of them, by its id, and what *method* does to it."""
+
+    isLeaf = True
+
+    def __init__(self, key: OperatorKey, path: bytes, method: bytes, act: Callable[[str], Deferred[Any]]) -> None:
+        super().__init__({method: self._do})
         self._key = key
         self._path = path
-        self._remove = remove
+        self._act = act
 
-    async def _delete(self, request: Request) -> Any:
+    async def _do(self, request: Request) -> Any:
         self._key.check(request)
         try:
             name = self._path.decode("utf-8")
         except UnicodeDecodeError:
             raise MalformedMessage("The path is not UTF-8.") from None
-        return await self._remove(name)
+        return await self._act(name)
 
 
 def _argument(request: Request, name: bytes) -> str | None:

@@ -9,6 +9,7 @@ from pinggy.core.api.health import Healthz, Readyz
 from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
 from pinggy.core.authority import Authority
+from pinggy.core.drain import Drains
 from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
@@ -24,6 +25,7 @@ def make_tree(
     orders: OrderDesk,
     office: Operator,
     zone: ZoneOffice,
+    drains: Drains,
     records: Records,
     operator_key: Secret,
 ) -> JsonResource:
@@ -41,6 +43,7 @@ def make_tree(
         paths.RENEW: EdgeMessage(authority, messages.Renew, authority.renew),
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
         paths.ORDERS: OrdersMessage(authority, orders),
+        paths.DRAINING: EdgeMessage(authority, messages.Draining, drains.said),
         paths.ACCOUNTS: Collection(
             key,
             show=lambda query: office.accounts(),
@@ -75,6 +78,7 @@ def make_tree(
             show=lambda query: office.edges(),
             addition=Addition(cls=operator.AddEdge, add=office.add_edge),
             remove=office.remove_edge,
+            acts={"drain": drains.begin, "undrain": drains.end},
         ),
         paths.EDGE_PLACES: Collection(
             key,

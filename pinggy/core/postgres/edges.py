@@ -36,8 +36,11 @@ class EdgeStatements(Statements):
         )
         return EdgeStart(anew=bool(anew), left=tuple(tunnel for (tunnel,) in rows))
 
-    async def set_draining(self, edge: str, draining: bool) -> bool:
-        return await self._run("UPDATE edges SET draining = %s WHERE name = %s", draining, edge) == 1
+    async def set_draining(self, edge: str, draining: bool, instance: str | None = None) -> bool:
+        whose = "" if instance is None else " AND instance = %s"
+        values = () if instance is None else (instance,)
+        changed = await self._run(f"UPDATE edges SET draining = %s WHERE name = %s{whose}", draining, edge, *values)  # noqa: S608
+        return changed == 1
 
     async def regions(self) -> frozenset[str]:
         return frozenset(region for (region,) in await self._rows("SELECT DISTINCT region FROM edges"))

@@ -49,7 +49,10 @@ class ZoneStatements(Statements):
             SELECT name, addresses, nextval('epoch') FROM (
                 SELECT name, coalesce(array_agg(DISTINCT address) FILTER (WHERE address IS NOT NULL), '{}')
                 FROM (
-                    SELECT region, unnest(addresses) FROM edges UNION ALL SELECT name, NULL FROM regions
+                    SELECT region, unnest(addresses) FROM edges WHERE NOT draining OR region NOT IN (
+                        SELECT region FROM edges WHERE NOT draining
+                    )
+                    UNION ALL SELECT name, NULL FROM regions
                 ) AS each (name, address)
                 GROUP BY name
             ) AS now (name, addresses)
