@@ -16,6 +16,7 @@ class TokenEntry:
     digest: bytes
     account: str
     revoked: bool
+    newest_wins: bool = False
 
 
 class Accounts(Protocol):
@@ -31,7 +32,13 @@ class Accounts(Protocol):
 
     async def tokens(self, account: str | None) -> tuple[operator.TokenRow, ...]: ...
 
-    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool: ...
+    async def add_token(
+        self, prefix: str, digest: bytes, account: str, comment: str, newest_wins: bool = False
+    ) -> bool: ...
+
+    async def set_token(self, prefix: str, newest_wins: bool) -> bool:
+        """False where there is no such token."""
+        ...
 
     async def revoke_token(self, prefix: str) -> bool:
         """False where there is no such token; harmless when repeated."""

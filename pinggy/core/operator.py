@@ -92,11 +92,23 @@ class Operator:
         async def work(ledger: Transaction) -> operator.NewToken:
             await _must_have(ledger, message.account)
             token = new_token()
-            if not await ledger.add_token(token.prefix, token.digest, message.account, comment):
+            if not await ledger.add_token(
+                token.prefix, token.digest, message.account, comment, newest_wins=message.newest_wins
+            ):
                 raise Fault.of()  # its public part was drawn before: once in ten years
             return operator.NewToken(token=token.secret, prefix=token.prefix, account=message.account)
 
         return self._ledger.transact(work, repeatable=False)
+
+    def set_token(self, message: operator.SetToken) -> Deferred[Done]:
+        """Tunnels that are there already stay as they are."""
+
+        async def work(ledger: Transaction) -> Done:
+            if "\0" in message.prefix or not await ledger.set_token(message.prefix, message.newest_wins):
+                raise NotFound(f"There is no token {echo(message.prefix)}.")
+            return Done()
+
+        return self._ledger.transact(work)
 
     def revoke_token(self, prefix: str) -> Deferred[Done]:
         """Tunnels that it has identified go on: close them one by one."""

@@ -262,14 +262,24 @@ class _MemoryAccounts(_Paper):
                 comment=token.comment,
                 created=_iso(token.created),
                 revoked=None if token.revoked is None else _iso(token.revoked),
+                newest_wins=token.entry.newest_wins,
             )
             for prefix, token in sorted(self._books.tokens.items(), key=lambda item: item[1].entry.account)
             if account in (None, token.entry.account)
         )
 
-    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool:
-        entry = TokenEntry(prefix=prefix, digest=digest, account=account, revoked=False)
+    async def add_token(
+        self, prefix: str, digest: bytes, account: str, comment: str, newest_wins: bool = False
+    ) -> bool:
+        entry = TokenEntry(prefix=prefix, digest=digest, account=account, revoked=False, newest_wins=newest_wins)
         return _add(self._books.tokens, prefix, _Token(entry, comment, self._now))
+
+    async def set_token(self, prefix: str, newest_wins: bool) -> bool:
+        token = self._books.tokens.get(prefix)
+        if token is None:
+            return False
+        token.entry = replace(token.entry, newest_wins=newest_wins)
+        return True
 
     async def revoke_token(self, prefix: str) -> bool:
         token = self._books.tokens.get(prefix)

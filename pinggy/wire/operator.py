@@ -32,13 +32,17 @@ class AddAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
-    """What may be seen of a token: its public *prefix*, never its secret."""
+    """
+    What may be seen of a token: its public *prefix*, never its secret. *newest_wins*: a tunnel that it identifies takes
+    its names from older tunnels of the account, as with force.
+    """
 
     prefix: str
     account: str
     comment: str
     created: str
     revoked: str | None = None
+    newest_wins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,15 @@ class Tokens:
 class AddToken:
     account: str
     comment: str = ""
+    newest_wins: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetToken:
+    """Whether of the tunnels that the token *prefix* identifies the newest wins, from the next one on."""
+
+    prefix: str
+    newest_wins: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

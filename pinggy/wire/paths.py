@@ -29,6 +29,8 @@ PORTS = f"/{VERSION}/ports"
 EDGES = f"/{VERSION}/edges"
 # GET: the edges; POST: where one of them is
 EDGE_PLACES = f"/{VERSION}/edge-places"
+# POST says what a token does; GET lists tokens
+TOKEN_RULES = f"/{VERSION}/token-rules"
 TUNNELS = f"/{VERSION}/tunnels"
 # GET: what should stand in the zone; GET .../check: where the servers differ; POST .../mend: and put it right
 ZONE = f"/{VERSION}/zone"

@@ -77,10 +77,27 @@ def test_a_new_token_is_alone_on_stdout(pinggy: Pinggy, core: FakeCore) -> None:
 
 
 def test_token_list(pinggy: Pinggy, core: FakeCore) -> None:
-    row = operator.TokenRow(prefix="xxYYzzZ", account="me", comment="\x1b]0;evil\x07", created=CREATED)
+    row = operator.TokenRow(
+        prefix="xxYYzzZ", account="me", comment="\x1b]0;evil\x07", created=CREATED, newest_wins=True
+    )
     core.answer("GET", f"{paths.TOKENS}?account=me+%26+you", operator.Tokens(tokens=(row,)))
     outcome = pinggy("token", "list", "--account", "me & you")
-    assert outcome.out.splitlines()[1] == f"xxYYzzZ  me       {SHOWN}  -              ?]0;evil?"
+    assert outcome.out.splitlines()[1] == f"xxYYzzZ  me       {SHOWN}  -              yes          ?]0;evil?"
+
+
+def test_of_a_token_the_newest_wins_or_not(pinggy: Pinggy, core: FakeCore) -> None:
+    token = new_token()
+    core.answer("POST", paths.TOKENS, operator.NewToken(token=token.secret, prefix=token.prefix, account="me"))
+    core.answer("POST", paths.TOKEN_RULES, Done())
+    pinggy("token", "add", "me", "--newest-wins")
+    assert "takes its names from older" in pinggy("token", "set", token.secret.reveal(), "--newest-wins").err
+    assert "waits for its names" in pinggy("token", "set", token.prefix, "--no-newest-wins").err
+    assert pinggy("token", "set", token.prefix).status == 2
+    first, *others = (body for _, _, body in core.asked)
+    assert decode(operator.AddToken, first) == operator.AddToken(account="me", newest_wins=True)
+    assert [decode(operator.SetToken, body) for body in others] == [
+        operator.SetToken(prefix=token.prefix, newest_wins=wins) for wins in (True, False)
+    ]
 
 
 def test_token_revoke_sends_no_more_than_the_prefix(pinggy: Pinggy, core: FakeCore) -> None:

@@ -55,6 +55,11 @@ def make_tree(
             addition=Addition(cls=operator.AddToken, add=office.add_token),
             remove=office.revoke_token,
         ),
+        paths.TOKEN_RULES: Collection(
+            key,
+            show=lambda query: office.tokens(query.account),
+            addition=Addition(cls=operator.SetToken, add=office.set_token),
+        ),
         paths.KEYS: Collection(
             key,
             show=lambda query: office.keys(query.account),

@@ -31,13 +31,15 @@ class AccountStatements(Statements):
 
     async def token(self, prefix: str) -> TokenEntry | None:
         row = await self._row(
-            "SELECT prefix, digest, account, revoked IS NOT NULL FROM tokens WHERE prefix = %s", prefix
+            "SELECT prefix, digest, account, revoked IS NOT NULL, newest_wins FROM tokens WHERE prefix = %s", prefix
         )
-        return None if row is None else TokenEntry(prefix=row[0], digest=bytes(row[1]), account=row[2], revoked=row[3])
+        if row is None:
+            return None
+        return TokenEntry(prefix=row[0], digest=bytes(row[1]), account=row[2], revoked=row[3], newest_wins=row[4])
 
     async def tokens(self, account: str | None) -> tuple[operator.TokenRow, ...]:
         rows = await self._rows(
-            "SELECT prefix, account, comment, created, revoked FROM tokens"
+            "SELECT prefix, account, comment, created, revoked, newest_wins FROM tokens"
             " WHERE %s::text IS NULL OR account = %s ORDER BY account, created, prefix",
             account,
             account,
@@ -49,21 +51,29 @@ class AccountStatements(Statements):
                 comment=comment,
                 created=iso(created),
                 revoked=iso_or_none(revoked),
+                newest_wins=newest_wins,
             )
-            for prefix, owner, comment, created, revoked in rows
+            for prefix, owner, comment, created, revoked, newest_wins in rows
         )
 
-    async def add_token(self, prefix: str, digest: bytes, account: str, comment: str) -> bool:
+    async def add_token(
+        self, prefix: str, digest: bytes, account: str, comment: str, newest_wins: bool = False
+    ) -> bool:
         return (
             await self._run(
-                "INSERT INTO tokens (prefix, digest, account, comment) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                "INSERT INTO tokens (prefix, digest, account, comment, newest_wins) VALUES (%s, %s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
                 prefix,
                 digest,
                 account,
                 comment,
+                newest_wins,
             )
             == 1
         )
+
+    async def set_token(self, prefix: str, newest_wins: bool) -> bool:
+        return await self._run("UPDATE tokens SET newest_wins = %s WHERE prefix = %s", newest_wins, prefix) == 1
 
     async def revoke_token(self, prefix: str) -> bool:
         return await self._run("UPDATE tokens SET revoked = coalesce(revoked, now()) WHERE prefix = %s", prefix) == 1
