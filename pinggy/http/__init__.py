@@ -13,6 +13,8 @@ framing
     where a body ends.
 rewrite
     what is changed in a head on its way to the local server, and back.
+proxyprotocol
+    the PROXY protocol: who a visitor is, said by somebody who passes his bytes on.
 credentials
     the passwords and keys of a policy.
 malformed
