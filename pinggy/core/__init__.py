@@ -17,6 +17,8 @@ orders
     what edges are to do, as a long poll; `news` wakes it after a commit.
 custodian
     keeps the zone true, by `compare`; `zone_office` is the operator's look at it.
+places
+    where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by.
 records
     grants as records of the zone, signed with the key of `grant_key`.
 managed_postgres

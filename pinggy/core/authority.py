@@ -20,9 +20,10 @@ from twisted.logger import Logger
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
 from pinggy.core.handovers import Handover
-from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewTunnel, Transaction, TunnelEntry, closing
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry, closing
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import News
+from pinggy.core.places import displaced, placed
 from pinggy.core.records import Records
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
@@ -128,6 +129,7 @@ class Authority:
                 region=edge.region,
                 domain=self._settings.domain,
                 lease=self._settings.lease,
+                places=() if message.relay_port is None else await ledger.ports_near(edge.name),
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
             old = await ledger.finish_handovers(start.left) if start.left else ()
@@ -276,19 +278,19 @@ class Authority:
                 raise LeaseLost.of()
             await ledger.set_live(tunnel.id, message.numbers)
             await ledger.extend_lease(tunnel.id, self._settings.lease)
-            return await self._order_at_live(ledger, tunnel)
+            return await self._order_at_live(ledger, tunnel, message.numbers)
 
-        def committed(ordered: frozenset[str]) -> Done:
-            self._news.orders_written(ordered)
-            return Done()
+        return self._ledger.transact(work).addCallback(self._ordered)
 
-        return self._ledger.transact(work).addCallback(committed)
-
-    async def _order_at_live(self, ledger: Transaction, tunnel: TunnelEntry) -> frozenset[str]:
-        """The names of *tunnel* stand: whoever had them before may go. The answer is the edges that have orders."""
+    async def _order_at_live(self, ledger: Transaction, tunnel: TunnelEntry, numbers: Sequence[int]) -> frozenset[str]:
+        """
+        The names of *tunnel* stand: whoever had them before may go, and knows first where they went. The answer is the
+        edges that have orders.
+        """
         old = await ledger.finish_handovers((tunnel.id,))
+        orders = await placed(ledger, tunnel.id, numbers)
         # Its own edge knows by the answer to `Authorize`, and closes them when it has heard that this is done.
-        orders = closing(each for each in old if each.edge != tunnel.edge)
+        orders += closing(each for each in old if each.edge != tunnel.edge)
         return await ledger.order(orders) if orders else frozenset()
 
     def renew(self, edge: EdgeEntry, message: Renew) -> Deferred[Renewed]:
@@ -319,7 +321,7 @@ class Authority:
             await ledger.lock(f"tunnel {message.tunnel}")
             tunnel = await ledger.tunnel(message.tunnel)
             if tunnel is not None:
-                return await self._release(ledger, message) if tunnel.edge == edge.name else frozenset()
+                return await self._release(ledger, edge, message) if tunnel.edge == edge.name else frozenset()
             if message.numbers is None:
                 if await ledger.end_of(message.tunnel) is None:
                     await ledger.release_early(edge.name, message.tunnel)
@@ -327,22 +329,27 @@ class Authority:
                     await ledger.drop_handovers(edge.name, message.tunnel)
             return frozenset()
 
-        def committed(ordered: frozenset[str]) -> Done:
-            self._news.orders_written(ordered)
-            return Done()
+        return self._ledger.transact(work).addCallback(self._ordered)
 
-        return self._ledger.transact(work).addCallback(committed)
-
-    async def _release(self, ledger: Transaction, message: Release) -> frozenset[str]:
+    async def _release(self, ledger: Transaction, edge: EdgeEntry, message: Release) -> frozenset[str]:
         if message.usage is not None:
             await ledger.note_usage(message.usage)
+        orders: list[NewOrder] = []
         if message.numbers is not None:
+            held = [each.forwarding for each in await ledger.forwardings(message.tunnel)]
+            gone = tuple(each for each in held if each.number in message.numbers)
             await ledger.end_forwardings(message.tunnel, message.numbers)
-            return frozenset()
-        reason = from_wire(message.code, "This tunnel has been closed by its edge.")
-        await ledger.end((message.tunnel,), reason)
-        old = await ledger.finish_handovers((message.tunnel,))
-        return await ledger.order(closing(old)) if old else frozenset()
+            orders += await displaced(ledger, edge.name, gone)
+        else:
+            reason = from_wire(message.code, "This tunnel has been closed by its edge.")
+            for ended in await ledger.end((message.tunnel,), reason):
+                orders += await displaced(ledger, ended.edge, ended.forwardings)
+            orders += closing(await ledger.finish_handovers((message.tunnel,)))
+        return await ledger.order(orders) if orders else frozenset()
+
+    def _ordered(self, edges: frozenset[str]) -> Done:
+        self._news.orders_written(edges)
+        return Done()
 
 
 def digest_of(secret: Secret) -> bytes:

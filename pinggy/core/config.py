@@ -97,7 +97,8 @@ class CoreSettings:
     """
     *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
     tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
-    the key that signs grants, made if there is none. *zone*: without servers, somebody else keeps it; it is
+    the key that signs grants, *relay_ca* of the authority that signs the certificates by which edges know each other;
+    each is made if there is none. *zone*: without servers, somebody else keeps it; it is
     compared with the ledger every *zone_interval* seconds. With *entry* there is a host that leads to the nearest edge.
     """
 
@@ -110,6 +111,7 @@ class CoreSettings:
     kept_names: tuple[str, ...] = ()
     free_names: bool = True
     grant_key: Path | None = None
+    relay_ca: Path | None = None
     zone: ZoneSettings = field(default_factory=ZoneSettings)
     zone_interval: float = 60.0
     entry: EntrySettings | None = None

@@ -4,6 +4,7 @@ The core, composed in one place: pool, migrations, ledger, authority, sweep and 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.application.service import Service
@@ -26,10 +27,12 @@ from pinggy.core.migrations import load_migrations, migrate
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
+from pinggy.core.places import Places
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.core.readings import CoreReadings
 from pinggy.core.records import Records
+from pinggy.core.relay_ca import RelayAuthority, ensure_relay_authority
 from pinggy.core.sweep import Sweep
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.dns.powerdns.zone import PowerDnsZone
@@ -53,6 +56,7 @@ class CoreService(Service):
         settings: CoreSettings,
         pool: Pool,
         records: Records,
+        relay: RelayAuthority | None,
         zone: PowerDnsZone | None,
         metrics: CoreMetrics,
     ) -> None:
@@ -71,7 +75,16 @@ class CoreService(Service):
         office = ZoneOffice(ledger, records, self._custodian)
         self.drains = Drains(ledger, news)
         tree = make_tree(
-            ledger, authority, self._orders, self.operator, office, self.drains, records, settings.operator_key
+            ledger,
+            authority,
+            self._orders,
+            Places(reactor, ledger),
+            relay,
+            self.operator,
+            office,
+            self.drains,
+            records,
+            settings.operator_key,
         )
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
@@ -188,10 +201,11 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     except ValueError as error:
         raise SettingsError(f"The setting core.database.url {error}") from None
     key = None if settings.grant_key is None else ensure_grant_key(settings.grant_key)
+    relay = None if settings.relay_ca is None else ensure_relay_authority(settings.relay_ca, datetime.now(UTC))
     zone = None
     if settings.zone.servers:
         zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl)
-    return CoreService(reactor, settings, pool, Records(settings.domain, key), zone, metrics)
+    return CoreService(reactor, settings, pool, Records(settings.domain, key), relay, zone, metrics)
 
 
 def _custodian(

@@ -23,6 +23,7 @@ from pinggy.wire.messages import (
     Renewed,
 )
 from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.places import Certified, Certify, Place, Where
 
 
 class CoreClient(Protocol):
@@ -43,6 +44,12 @@ class CoreClient(Protocol):
     def release(self, message: Release) -> Deferred[Done]: ...
 
     def draining(self, message: Draining) -> Deferred[Done]: ...
+
+    def where(self, message: Where) -> Deferred[Place]:
+        """Fires after some 2 s at the latest, where the core answers at all."""
+        ...
+
+    def certify(self, message: Certify) -> Deferred[Certified]: ...
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         """Fires after some 20 s at the latest; cancel it where nobody waits for it any more."""

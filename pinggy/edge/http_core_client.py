@@ -47,6 +47,7 @@ from pinggy.wire.messages import (
     Renewed,
 )
 from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.places import Certified, Certify, Place, Where
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 5.0
@@ -124,6 +125,12 @@ class HttpCoreClient(CoreClient):
 
     def draining(self, message: Draining) -> Deferred[Done]:
         return self._call(self._post(paths.DRAINING, message, Done))
+
+    def where(self, message: Where) -> Deferred[Place]:
+        return self._call(self._post(paths.WHERE, message, Place))
+
+    def certify(self, message: Certify) -> Deferred[Certified]:
+        return self._call(self._post(paths.CERTIFY, message, Certified))
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         asked = self._call(self._post(paths.ORDERS, message, Orders, _ORDERS_SECONDS))

@@ -8,10 +8,11 @@ against this and against the real one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from pinggy.core.authority import Authority, digest_of
@@ -21,7 +22,9 @@ from pinggy.core.ledger import EdgeEntry
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
+from pinggy.core.places import Places
 from pinggy.core.records import Records
+from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.sweep import Sweep
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
@@ -44,6 +47,7 @@ from pinggy.wire.messages import (
     Renewed,
 )
 from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.places import Certified, Certify, Place, Where
 
 M = TypeVar("M")
 A = TypeVar("A")
@@ -62,11 +66,15 @@ class FakeCore:
 
     With *away* every call fails with `CoreAway`, and so does a poll for orders that waits. Between `hold` and `let_go`
     no call is answered, nor done: it is when it is let go. A poll that waited already is answered then. With *key* it
-    signs its grants.
+    signs its grants, with *relay_authority* the certificates of edges.
     """
 
     def __init__(
-        self, clock: IReactorTime, settings: CoreSettings = SETTINGS, key: Ed25519PrivateKey | None = None
+        self,
+        clock: IReactorTime,
+        settings: CoreSettings = SETTINGS,
+        key: Ed25519PrivateKey | None = None,
+        relay_authority: RelayAuthority | None = None,
     ) -> None:
         self.news = news = News()
         self.ledger = MemoryLedger(clock)
@@ -76,6 +84,8 @@ class FakeCore:
         self.sweep = Sweep(clock, self.ledger, news, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
         self.drains = Drains(self.ledger, news)
+        self.places = Places(clock, self.ledger)
+        self.relay_authority = relay_authority
         self._away = False
         self._held: list[Callable[[], object]] | None = None
 
@@ -184,6 +194,15 @@ class _FakeClient(CoreClient):
 
     def draining(self, message: Draining) -> Deferred[Done]:
         return self._said(self._core.drains.said, message)
+
+    def where(self, message: Where) -> Deferred[Place]:
+        return self._said(self._core.places.where, message)
+
+    def certify(self, message: Certify) -> Deferred[Certified]:
+        def answer(edge: EdgeEntry, said: Certify) -> Deferred[Certified]:
+            return succeed(certified(self._core.relay_authority, edge.name, said, datetime.now(UTC)))
+
+        return self._said(answer, message)
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         return self._core.poll(self._edge, _as_sent(message))

@@ -27,18 +27,21 @@ from pinggy.core.ledger import (
     Holder,
     Ledger,
     LedgerAway,
+    Moved,
     NewOrder,
     NewTunnel,
     OwnedName,
     Region,
     Transaction,
     TunnelEntry,
+    Whereabouts,
 )
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator
 from pinggy.wire.messages import Lost, Usage
 from pinggy.wire.orders import Order, kept, unkept
+from pinggy.wire.places import Place
 
 T = TypeVar("T")
 
@@ -76,7 +79,7 @@ class _Tunnel:
     held: dict[int, Held] = field(default_factory=dict)
     since: dict[int, float] = field(default_factory=dict)
     live: set[int] = field(default_factory=set)
-    past: list[Forwarding] = field(default_factory=list)
+    past: list[tuple[Forwarding, float]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -423,7 +426,7 @@ class _MemoryTunnelBook(_Paper):
         for number in numbers:
             held = book.held.pop(number, None)
             if held is not None:
-                book.past.append(held.forwarding)
+                book.past.append((held.forwarding, self._now))
             book.live.discard(number)
 
     async def holder_of_name(self, name: str) -> Holder | None:
@@ -602,8 +605,100 @@ class _MemoryZoneBook(_Paper):
         return tuple(entry for _, entry in sorted(self._books.entries.items()))
 
 
+class _MemoryPlaceBook(_Paper):
+    async def whereabouts(self, name: str) -> Whereabouts:
+        found = Whereabouts()
+        past = [each for each in self._past() if each[0].name == name]
+        if past:
+            forwarding, ended, _, code = max(past, key=lambda each: each[0].epoch)
+            found = Whereabouts(left=code, left_since=self._now - ended, left_epoch=forwarding.epoch)
+        for tunnel in self._books.tunnels.values():
+            for number, held in tunnel.held.items():
+                if held.forwarding.name == name:
+                    place = self._place(tunnel, held.forwarding)
+                    found = replace(found, epoch=held.forwarding.epoch, live=number in tunnel.live, place=place)
+        return found
+
+    async def moved(self, tunnel: str, numbers: Collection[int]) -> tuple[Moved, ...]:
+        book = self._books.tunnels[tunnel]
+        region = self._books.edges[book.new.edge].entry.region
+        moved = []
+        for number in sorted(set(numbers) & set(book.held)):
+            forwarding = book.held[number].forwarding
+            place = self._place(book, forwarding)
+            if place is None:
+                continue
+            has_port = forwarding.port is not None
+            left = {
+                edge
+                for past, ended, edge, code in self._past()
+                if past.name == forwarding.name and ended > self._now - 60 and edge != place.edge and code is not None
+            }
+            moved.append(
+                Moved(
+                    place=place,
+                    left=tuple(sorted(each for each in left if self._relays(each, region if has_port else None))),
+                    neighbours=await self.neighbours(place.edge) if has_port else (),
+                )
+            )
+        return tuple(moved)
+
+    async def neighbours(self, edge: str) -> tuple[str, ...]:
+        region = self._books.edges[edge].entry.region
+        return tuple(
+            name
+            for name, each in sorted(self._books.edges.items())
+            if name != edge and each.entry.region == region and each.relay_port is not None
+        )
+
+    async def ports_near(self, edge: str) -> tuple[Place, ...]:
+        near = await self.neighbours(edge)
+        places = [
+            self._place(tunnel, held.forwarding)
+            for tunnel in self._books.tunnels.values()
+            for number, held in tunnel.held.items()
+            if tunnel.new.edge in near and held.forwarding.port is not None and number in tunnel.live
+        ]
+        return tuple(sorted((each for each in places if each is not None), key=lambda each: each.public_port or 0))
+
+    def _relays(self, edge: str, outside: str | None) -> bool:
+        book = self._books.edges.get(edge)
+        return book is not None and book.relay_port is not None and book.entry.region != outside
+
+    def _place(self, tunnel: _Tunnel, forwarding: Forwarding) -> Place | None:
+        edge = self._books.edges[tunnel.new.edge]
+        if edge.relay_port is None:
+            return None
+        return Place(
+            name=forwarding.name,
+            kind=forwarding.kind,
+            epoch=forwarding.epoch,
+            edge=tunnel.new.edge,
+            host=edge.addresses[0],
+            port=edge.relay_port,
+            public_port=forwarding.port,
+        )
+
+    def _past(self) -> list[tuple[Forwarding, float, str, str | None]]:
+        """Forwardings that have ended, when, at which edge, and why where their tunnel has."""
+        past: list[tuple[Forwarding, float, str, str | None]] = []
+        for tunnel in self._books.tunnels.values():
+            past += [(forwarding, at, tunnel.new.edge, None) for forwarding, at in tunnel.past]
+        for ended in self._books.ended.values():
+            tunnel, code = ended.tunnel, ended.reason.code
+            past += [(forwarding, at, tunnel.new.edge, code) for forwarding, at in tunnel.past]
+            past += [(held.forwarding, ended.ended, tunnel.new.edge, code) for held in tunnel.held.values()]
+        return past
+
+
 class _MemoryTransaction(
-    _MemoryEdges, _MemoryAccounts, _MemoryTunnelBook, _MemoryHandovers, _MemoryOrderBook, _MemoryZoneBook
+    _MemoryEdges,
+    _MemoryAccounts,
+    _MemoryTunnelBook,
+    _MemoryHandovers,
+    _MemoryOrderBook,
+    _MemoryZoneBook,
+    _MemoryPlaceBook,
 ):
     """One transaction; nothing else goes on meanwhile."""
 
@@ -615,7 +710,7 @@ def _row(tunnel: _Tunnel, ended: _Ended | None) -> operator.TunnelRow:
         account=tunnel.new.identity.account,
         edge=tunnel.new.edge,
         address=tunnel.new.address,
-        forwardings=tuple(_shown(each) for each in ([*tunnel.past, *held] if ended else held)),
+        forwardings=tuple(_shown(each) for each in ([*(past for past, _ in tunnel.past), *held] if ended else held)),
         started=_iso(tunnel.started),
         live=ended is None and bool(tunnel.live),
         received=tunnel.usage.received,

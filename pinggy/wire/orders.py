@@ -64,10 +64,14 @@ class Examine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A name that this edge had, or whose port it shall listen at too, lives at *place* now."""
+    """
+    A name that this edge had, or whose port it shall listen at too, lives at *place* now. The port is listened at for
+    so many *seconds*, None for as long as it is not `Displaced`.
+    """
 
     TAG: ClassVar[str] = "placed"
     place: Place
+    seconds: float | None = None
     number: int = 0
 
 

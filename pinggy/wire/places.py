@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from pinggy.tunnel.request import Kind
 
+# What an edge's certificate calls it, before its name: the one URI among its alternative names (RFC 5280 4.2.1.6).
+EDGE_URI = "pinggy-edge:"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

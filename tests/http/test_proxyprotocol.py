@@ -5,6 +5,7 @@ PROXY protocol v2: built and read, in pieces of any size, and nothing odd let th
 from __future__ import annotations
 
 import ipaddress
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -21,13 +22,14 @@ from pinggy.http.proxyprotocol import (
     written,
 )
 
+VERSIONS: tuple[Literal[4, 6], ...] = (4, 6)
 PORTS = st.integers(0, 65535)
 TLVS = st.lists(
     st.builds(Tlv, st.integers(0, 255), st.binary(max_size=60)), max_size=6, unique_by=lambda each: each.type
 ).map(tuple)
 
 
-def endpoints(version: int) -> st.SearchStrategy[Endpoint]:
+def endpoints(version: Literal[4, 6]) -> st.SearchStrategy[Endpoint]:
     return st.builds(Endpoint, st.ip_addresses(v=version).map(str), PORTS)
 
 
@@ -41,7 +43,7 @@ def headers() -> st.SearchStrategy[ProxyHeader]:
                 datagram=st.booleans(),
                 tlvs=TLVS,
             )
-            for version in (4, 6)
+            for version in VERSIONS
         ),
         st.builds(ProxyHeader, tlvs=TLVS),
     )

@@ -4,6 +4,7 @@ Cores for the contract suite: the one in memory, and the real one behind HTTP ov
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
 from pinggy.core.drain import Drains
 from pinggy.core.operator import Operator
 from pinggy.core.records import Records
+from pinggy.core.relay_ca import ensure_relay_authority
 from pinggy.core.service import CoreService, make_core
 from pinggy.core.sweep import Sweep
 from pinggy.edge.core_client import CoreClient
@@ -65,7 +67,10 @@ def settings_for(url: Secret, **changes: Any) -> CoreSettings:
 class InMemory:
     def __init__(self, key: Ed25519PrivateKey | None = None, **changes: Any) -> None:
         self._clock = Clock()
-        self._core = FakeCore(self._clock, settings_for(Secret("postgresql://nowhere"), **changes), key)
+        settings = settings_for(Secret("postgresql://nowhere"), **changes)
+        path = settings.relay_ca
+        authority = None if path is None else ensure_relay_authority(path, datetime.now(UTC))
+        self._core = FakeCore(self._clock, settings, key, authority)
         self.operator = self._core.operator
         self.drains = self._core.drains
         self.sweep = self._core.sweep

@@ -4,6 +4,10 @@ Which Resource lives at which path.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from twisted.internet.defer import succeed
+
 from pinggy.core.api.edges import EdgeMessage, OrdersMessage
 from pinggy.core.api.health import Healthz, Readyz
 from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
@@ -13,16 +17,21 @@ from pinggy.core.drain import Drains
 from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
+from pinggy.core.places import Places
 from pinggy.core.records import Records
+from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
+from pinggy.wire.places import Certify, Where
 
 
 def make_tree(
     ledger: Ledger,
     authority: Authority,
     orders: OrderDesk,
+    places: Places,
+    relay: RelayAuthority | None,
     office: Operator,
     zone: ZoneOffice,
     drains: Drains,
@@ -44,6 +53,12 @@ def make_tree(
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
         paths.ORDERS: OrdersMessage(authority, orders),
         paths.DRAINING: EdgeMessage(authority, messages.Draining, drains.said),
+        paths.WHERE: EdgeMessage(authority, Where, places.where),
+        paths.CERTIFY: EdgeMessage(
+            authority,
+            Certify,
+            lambda edge, message: succeed(certified(relay, edge.name, message, datetime.now(UTC))),
+        ),
         paths.ACCOUNTS: Collection(
             key,
             show=lambda query: office.accounts(),

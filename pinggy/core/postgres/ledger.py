@@ -16,6 +16,7 @@ from pinggy.core.postgres.claims import ClaimStatements
 from pinggy.core.postgres.edges import EdgeStatements
 from pinggy.core.postgres.handovers import HandoverStatements
 from pinggy.core.postgres.orders import OrderStatements
+from pinggy.core.postgres.places import PlaceStatements
 from pinggy.core.postgres.tunnels import TunnelStatements
 from pinggy.core.postgres.zone import ZoneStatements
 
@@ -49,5 +50,6 @@ class PostgresTransaction(
     HandoverStatements,
     OrderStatements,
     ZoneStatements,
+    PlaceStatements,
 ):
     """One transaction over one cursor."""
