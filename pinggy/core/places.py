@@ -32,6 +32,7 @@ _RETURNS = frozenset(
     each.code
     for each in (
         refusals.TakenOver,
+        refusals.EdgeDraining,
         refusals.EdgeStopping,
         refusals.LeaseLost,
         refusals.ClientSilent,
