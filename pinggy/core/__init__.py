@@ -10,11 +10,14 @@ authority
 operator
     what the operator may do.
 ledger
-    the contract of the store; postgres/ keeps it, with all SQL, over `pool`; `migrations` and schema/ make its tables.
+    the contract of the store; postgres/ keeps it, with all SQL, over `pool` and `connections`; `migrations` and schema/
+    make its tables.
 sweep
     ends tunnels whose lease is over.
 orders
-    what edges are to do, as a long poll; `news` wakes it after a commit.
+    what edges are to do, as a long poll; `asks`: questions to edges, and their answers.
+news
+    what was committed, told in every core; `news_listener` brings it from the others.
 custodian
     keeps the zone true, by `compare`; `zone_office` is the operator's look at it.
 places

@@ -20,9 +20,9 @@ from twisted.logger import Logger
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
 from pinggy.core.handovers import Handover
-from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry, closing
+from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry, closing, news_of
 from pinggy.core.metrics import CoreMetrics
-from pinggy.core.news import News
+from pinggy.core.news import NamesLive
 from pinggy.core.places import displaced, placed
 from pinggy.core.records import Records
 from pinggy.settings import Secret
@@ -70,28 +70,21 @@ _HIGHEST_COUNT = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What a transaction has come to: the *answer*, the tunnels that it *ended*, the edges that have orders now."""
+    """What a transaction has come to: the *answer*, and from how many tunnels names were taken by force."""
 
     answer: Authorized
-    ended: tuple[Ended, ...] = ()
-    ordered: frozenset[str] = frozenset()
+    superseded: int = 0
 
 
 class Authority:
     _log = Logger()
 
     def __init__(
-        self,
-        ledger: Ledger,
-        settings: CoreSettings,
-        records: Records,
-        news: News,
-        metrics: CoreMetrics | None = None,
+        self, ledger: Ledger, settings: CoreSettings, records: Records, metrics: CoreMetrics | None = None
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._records = records
-        self._news = news
         self._metrics = metrics or CoreMetrics()
 
     # -- edges ------------------------------------------------------------------------------------------------
@@ -115,11 +108,12 @@ class Authority:
         _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
         _check(message.relay_port is None or 1 <= message.relay_port <= 65535, "Register.relay_port")
 
-        async def work(ledger: Transaction) -> tuple[Registered, tuple[Ended, ...], frozenset[str]]:
+        async def work(ledger: Transaction) -> Registered:
             start = await ledger.register_edge(edge.name, message.instance, message.host_keys, message.relay_port)
             ended = await ledger.end(
                 start.left, refusals.EdgeStopping("The edge was started anew: start the tunnel again.")
             )
+            await ledger.tell(*news_of(ended))
             if ended:
                 self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
             if start.anew:
@@ -132,16 +126,10 @@ class Authority:
                 places=() if message.relay_port is None else await ledger.ports_near(edge.name),
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
-            old = await ledger.finish_handovers(start.left) if start.left else ()
-            return answer, ended, await ledger.order(closing(old)) if old else frozenset()
-
-        def committed(done: tuple[Registered, tuple[Ended, ...], frozenset[str]]) -> Registered:
-            answer, ended, ordered = done
-            self._news.orders_written(ordered)
-            self._news.tunnels_ended(ended)
+            await ledger.order(closing(await ledger.finish_handovers(start.left)) if start.left else ())
             return answer
 
-        return self._ledger.transact(work).addCallback(committed)
+        return self._ledger.transact(work)
 
     # -- whose tunnel -----------------------------------------------------------------------------------------
 
@@ -167,10 +155,8 @@ class Authority:
         subnet = subnet_of(message.address)
 
         def committed(done: _Outcome) -> Authorized:
-            for _ in done.ended:
+            for _ in range(done.superseded):
                 self._metrics.taken_over("force")
-            self._news.orders_written(done.ordered)
-            self._news.tunnels_ended(done.ended)
             return done.answer
 
         work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
@@ -222,17 +208,16 @@ class Authority:
             ),
         )
         results = await claims.serve(message.wants)
-        ordered: frozenset[str] = frozenset()
         old: tuple[Handover, ...] = ()
         if tunnel is None and not any(isinstance(result, Granted) for result in results):
             await ledger.forget_tunnel(message.tunnel)
             if claims.superseded:
-                ordered = await ledger.order(closing(await ledger.finish_handovers((message.tunnel,))))
+                await ledger.order(closing(await ledger.finish_handovers((message.tunnel,))))
         elif tunnel is not None or claims.superseded:
             # Also those of an answer that was not heard.
             old = await ledger.handovers(message.tunnel)
-        answer = self._answer(identity, expires_in, results, old)
-        return _Outcome(answer=answer, ended=tuple(claims.superseded), ordered=ordered)
+        await ledger.tell(*news_of(claims.superseded))
+        return _Outcome(answer=self._answer(identity, expires_in, results, old), superseded=len(claims.superseded))
 
     def _answer(
         self,
@@ -268,30 +253,29 @@ class Authority:
         _check(_TUNNEL.fullmatch(message.tunnel), "Live.tunnel")
         _check_numbers(message.numbers, "Live.numbers")
 
-        async def work(ledger: Transaction) -> frozenset[str]:
+        async def work(ledger: Transaction) -> Done:
             tunnel = await ledger.tunnel(message.tunnel)
             if tunnel is None:
                 if await ledger.is_handed_over(message.tunnel, edge.name):
-                    return frozenset()
+                    return Done()
                 raise await ledger.end_of(message.tunnel) or LeaseLost.of()
             if tunnel.edge != edge.name:
                 raise LeaseLost.of()
-            await ledger.set_live(tunnel.id, message.numbers)
+            names = await ledger.set_live(tunnel.id, message.numbers)
+            if names:
+                await ledger.tell(NamesLive(names=names))
             await ledger.extend_lease(tunnel.id, self._settings.lease)
-            return await self._order_at_live(ledger, tunnel, message.numbers)
+            await self._order_at_live(ledger, tunnel, message.numbers)
+            return Done()
 
-        return self._ledger.transact(work).addCallback(self._ordered)
+        return self._ledger.transact(work)
 
-    async def _order_at_live(self, ledger: Transaction, tunnel: TunnelEntry, numbers: Sequence[int]) -> frozenset[str]:
-        """
-        The names of *tunnel* stand: whoever had them before may go, and knows first where they went. The answer is the
-        edges that have orders.
-        """
+    async def _order_at_live(self, ledger: Transaction, tunnel: TunnelEntry, numbers: Sequence[int]) -> None:
+        """The names of *tunnel* stand: whoever had them before may go, and knows first where they went."""
         old = await ledger.finish_handovers((tunnel.id,))
         orders = await placed(ledger, tunnel.id, numbers)
         # Its own edge knows by the answer to `Authorize`, and closes them when it has heard that this is done.
-        orders += closing(each for each in old if each.edge != tunnel.edge)
-        return await ledger.order(orders) if orders else frozenset()
+        await ledger.order([*orders, *closing(each for each in old if each.edge != tunnel.edge)])
 
     def renew(self, edge: EdgeEntry, message: Renew) -> Deferred[Renewed]:
         """Extend the leases of all tunnels named; the answer is those that are over."""
@@ -317,21 +301,22 @@ class Authority:
             _check_usage(message.usage)
             _check(message.usage.tunnel == message.tunnel, "Release.usage.tunnel")
 
-        async def work(ledger: Transaction) -> frozenset[str]:
+        async def work(ledger: Transaction) -> Done:
             await ledger.lock(f"tunnel {message.tunnel}")
             tunnel = await ledger.tunnel(message.tunnel)
             if tunnel is not None:
-                return await self._release(ledger, edge, message) if tunnel.edge == edge.name else frozenset()
-            if message.numbers is None:
+                if tunnel.edge == edge.name:
+                    await self._release(ledger, edge, message)
+            elif message.numbers is None:
                 if await ledger.end_of(message.tunnel) is None:
                     await ledger.release_early(edge.name, message.tunnel)
                 else:
                     await ledger.drop_handovers(edge.name, message.tunnel)
-            return frozenset()
+            return Done()
 
-        return self._ledger.transact(work).addCallback(self._ordered)
+        return self._ledger.transact(work)
 
-    async def _release(self, ledger: Transaction, edge: EdgeEntry, message: Release) -> frozenset[str]:
+    async def _release(self, ledger: Transaction, edge: EdgeEntry, message: Release) -> None:
         if message.usage is not None:
             await ledger.note_usage(message.usage)
         orders: list[NewOrder] = []
@@ -345,11 +330,7 @@ class Authority:
             for ended in await ledger.end((message.tunnel,), reason):
                 orders += await displaced(ledger, ended.edge, ended.forwardings)
             orders += closing(await ledger.finish_handovers((message.tunnel,)))
-        return await ledger.order(orders) if orders else frozenset()
-
-    def _ordered(self, edges: frozenset[str]) -> Done:
-        self._news.orders_written(edges)
-        return Done()
+        await ledger.order(orders)
 
 
 def digest_of(secret: Secret) -> bytes:

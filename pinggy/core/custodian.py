@@ -9,7 +9,7 @@ first lease, and now and then. Nothing here is waited for by whoever asks for a 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 
 from pinggy.core.compare import YOUNG, Difference, Expected, differences
 from pinggy.core.entry_settings import EntrySettings
-from pinggy.core.ledger import Ended, Entry, Ledger, LedgerAway, OwnedName, Transaction
+from pinggy.core.ledger import Entry, Ledger, LedgerAway, OwnedName, Transaction
 from pinggy.core.metrics import CoreMetrics
-from pinggy.core.news import News
+from pinggy.core.news import EdgesChanged, News, TunnelsEnded
 from pinggy.core.records import Records
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.server import PowerDnsServer
@@ -95,12 +95,13 @@ class Custodian:
         self._glance: IDelayedCall | None = None
         self._later: list[IDelayedCall] = []
         self._running = False
-        news.on_edges.append(self._edges_changed)
-        news.on_ended.append(self._ended)
+        news.hear(EdgesChanged, self._edges_changed, elsewhere=lambda news: self._later_on(self._edges_changed, news))
+        news.hear(TunnelsEnded, self._ended, elsewhere=lambda news: self._later_on(self._ended, news))
+        news.on_gap.append(self._something_missed)
 
     def start(self) -> None:
         self._running = True
-        self._edges_changed()
+        self._edges_changed(EdgesChanged())
         self._next = self._clock.callLater(self._first, self._round)
         self._glance = self._clock.callLater(_GLANCE, self._look_up)
 
@@ -115,20 +116,34 @@ class Custodian:
     def returned(self, server: PowerDnsServer) -> None:
         """*server* was away, and has missed changes; those of young grants are looked for a little later."""
         if self._running:
-            self._do(self._look(server, mend=True))
-            self._later = [call for call in self._later if call.active()]
-            self._later.append(self._clock.callLater(YOUNG, self._look_again, server))
+            self._look_again(server)
+            self._in(YOUNG, self._look_again, server)
 
     def _look_again(self, server: PowerDnsServer) -> None:
         self._do(self._look(server, mend=True))
+
+    def _in(self, seconds: float, act: Callable[[Any], object], what: Any) -> None:
+        self._later = [call for call in self._later if call.active()]
+        self._later.append(self._clock.callLater(seconds, act, what))
 
     def report(self, mend: bool) -> Deferred[operator.ZoneReport]:
         """Compare all servers now, and *mend*."""
         return Deferred.fromCoroutine(self._report(mend))
 
-    # -- what the core has done ---------------------------------------------------------------------------------------
+    # -- what cores have done -----------------------------------------------------------------------------------------
 
-    def _edges_changed(self) -> None:
+    def _later_on(self, act: Callable[[Any], object], news: object) -> None:
+        """The core that did it acts at once; the others do after it, for it may have died just then."""
+        if self._running:
+            self._in(_GLANCE * random.uniform(1.0, 1.5), act, news)  # noqa: S311 - spreads cores
+
+    def _something_missed(self) -> None:
+        if self._running:
+            self._edges_changed(EdgesChanged())
+            for server in self._zone.servers:
+                self._in(_GLANCE * random.uniform(1.0, 1.5), self._look_again, server)  # noqa: S311
+
+    def _edges_changed(self, _: EdgesChanged) -> None:
         if self._running:
             self._do(self._publish_hosts(None))
             self._do(self._publish_entries(None))
@@ -159,20 +174,19 @@ class Custodian:
             return await ledger.entries_settled(None, 0)
         return await ledger.entries_settled(self._entry.host(self._records.domain), self._entry.port)
 
-    def _ended(self, tunnels: Sequence[Ended]) -> None:
+    def _ended(self, news: TunnelsEnded) -> None:
         if self._running:
-            self._do(self._withdraw(tunnels))
+            self._do(self._withdraw(news.tunnels))
 
-    async def _withdraw(self, tunnels: Sequence[Ended]) -> None:
+    async def _withdraw(self, tunnels: Sequence[str]) -> None:
         """By their epochs: what a newer owner has published stays, and what he is about to is not forestalled."""
-        records = {
-            forwarding.name: self._records.name(forwarding.name, tunnel.region, forwarding.epoch)
-            for tunnel in tunnels
-            for forwarding in tunnel.forwardings
-        }
-        for labels in _portions(records):
-            taken = await self._taken(labels)
-            await self._zone.withdraw([records[label] for label in labels if label not in taken])
+        for some in _portions(tunnels):
+            left = await self._left(some)
+            for labels in _portions(left):
+                await self._zone.withdraw([self._records.nothing(label, left[label]) for label in labels])
+
+    def _left(self, tunnels: Collection[str]) -> Deferred[dict[str, int]]:
+        return self._ledger.transact(lambda ledger: ledger.left_names(tunnels))
 
     async def _taken(self, labels: Collection[str]) -> set[str]:
         """Those of *labels* that live tunnels have."""

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, Transaction
-from pinggy.core.news import News
+from pinggy.core.news import EdgesChanged
 from pinggy.tunnel.refusals import Conflict, MalformedMessage, NotFound, echo
 from pinggy.wire.messages import Done, Draining
 from pinggy.wire.orders import Drain, Undrain
@@ -23,9 +23,8 @@ _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 class Drains:
     _log = Logger()
 
-    def __init__(self, ledger: Ledger, news: News) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._news = news
 
     def said(self, edge: EdgeEntry, message: Draining) -> Deferred[Done]:
         """
@@ -38,6 +37,7 @@ class Drains:
         async def work(ledger: Transaction) -> Done:
             if not await ledger.set_draining(edge.name, True, message.instance):
                 raise Conflict("This edge has not registered as this instance: another one runs.")
+            await ledger.tell(EdgesChanged())
             return Done()
 
         return self._ledger.transact(work).addCallback(self._committed, edge.name, True)
@@ -54,16 +54,12 @@ class Drains:
         async def work(ledger: Transaction) -> Done:
             if "\0" in name or not await ledger.set_draining(name, draining):
                 raise NotFound(f"There is no edge {echo(name)}.")
+            await ledger.tell(EdgesChanged())
             await ledger.order([NewOrder(edge=name, order=Drain() if draining else Undrain())])
             return Done()
 
-        def committed(done: Done) -> Done:
-            self._news.orders_written({name})
-            return self._committed(done, name, draining)
-
-        return self._ledger.transact(work).addCallback(committed)
+        return self._ledger.transact(work).addCallback(self._committed, name, draining)
 
     def _committed(self, done: Done, name: str, draining: bool) -> Done:
         self._log.info("edge {edge} {what}", edge=name, what="is draining" if draining else "takes tunnels again")
-        self._news.edges_changed()
         return done

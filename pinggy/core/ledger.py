@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from pinggy.core.account_book import Accounts
 from pinggy.core.handovers import Handover, HandoverBook
+from pinggy.core.news import Item, TunnelsEnded
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
@@ -196,6 +197,11 @@ def closing(old: Iterable[Handover]) -> list[NewOrder]:
     return [NewOrder(edge=each.edge, order=each.close()) for each in old]
 
 
+def news_of(ended: Sequence[Ended]) -> tuple[Item, ...]:
+    """What is to be told of tunnels that the core itself has *ended*."""
+    return (TunnelsEnded(tunnels=tuple(each.tunnel for each in ended)),) if ended else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
     """How many tunnels there are: live of an account, live anonymous of a subnet, begun there in the last minute."""
@@ -295,7 +301,9 @@ class TunnelBook(Protocol):
         """A random port of the range that nobody holds or has reserved."""
         ...
 
-    async def set_live(self, tunnel: str, numbers: Collection[int]) -> None: ...
+    async def set_live(self, tunnel: str, numbers: Collection[int]) -> tuple[str, ...]:
+        """The names that became live by it: none where it is repeated."""
+        ...
 
     async def note_usage(self, usage: Usage) -> None: ...
 
@@ -331,8 +339,9 @@ class OrderBook(Protocol):
 
     async def order(self, orders: Sequence[NewOrder]) -> frozenset[str]:
         """
-        Write *orders*, numbered in this order for each edge; the answer is the edges. The last act of a transaction:
-        whoever has orders for the same edges waits for its end, so that a higher number is never seen before a lower.
+        Write *orders*, numbered in this order for each edge, and tell of them; the answer is the edges. The last act of
+        a transaction: whoever has orders for the same edges waits for its end, so that a higher number is never seen
+        before a lower.
         """
         ...
 
@@ -356,6 +365,10 @@ class ZoneBook(Protocol):
 
     async def owned_names(self, labels: Collection[str] | None) -> tuple[OwnedName, ...]:
         """Those of *labels*, or all, that live tunnels have."""
+        ...
+
+    async def left_names(self, tunnels: Collection[str]) -> dict[str, int]:
+        """The names that these ended *tunnels* had last and nobody has now, each with its epoch."""
         ...
 
     async def disowned(self, labels: Collection[str]) -> dict[str, int]:
@@ -395,7 +408,15 @@ class PlaceBook(Protocol):
         ...
 
 
-class Transaction(Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, PlaceBook, Protocol):
+class NewsDesk(Protocol):
+    """What a transaction has to say to all cores."""
+
+    async def tell(self, *items: Item) -> None:
+        """*items* are told in every core when this transaction is committed, and never if it is undone."""
+        ...
+
+
+class Transaction(Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, PlaceBook, NewsDesk, Protocol):
     """What one piece of work sees and changes: all of it or nothing."""
 
 

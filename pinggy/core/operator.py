@@ -14,7 +14,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from twisted.conch.ssh import keys
 from twisted.internet.defer import Deferred
@@ -22,8 +21,8 @@ from twisted.internet.defer import Deferred
 from pinggy.core.authority import digest_of
 from pinggy.core.config import CoreSettings
 from pinggy.core.edge_place import check_place
-from pinggy.core.ledger import Ended, Ledger, Transaction, close_order, closing
-from pinggy.core.news import News
+from pinggy.core.ledger import Ledger, Transaction, close_order, closing, news_of
+from pinggy.core.news import EdgesChanged
 from pinggy.settings import Secret
 from pinggy.tunnel.names import offered_label, parse_label
 from pinggy.tunnel.refusals import ClosedByOperator, Conflict, Fault, MalformedMessage, NotFound, PortsUsedUp, echo
@@ -31,7 +30,6 @@ from pinggy.tunnel.token import new_token
 from pinggy.wire import operator
 from pinggy.wire.messages import Done
 
-T = TypeVar("T")
 _ACCOUNT = re.compile(r"[a-z0-9._@-]{1,64}", re.ASCII)
 _EDGE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _LONGEST_COMMENT = 200
@@ -46,10 +44,9 @@ class Operator:
     the message alone is wrong, and its Deferred fails where the ledger has the reason.
     """
 
-    def __init__(self, ledger: Ledger, settings: CoreSettings, news: News) -> None:
+    def __init__(self, ledger: Ledger, settings: CoreSettings) -> None:
         self._ledger = ledger
         self._settings = settings
-        self._news = news
 
     # -- accounts ---------------------------------------------------------------------------------------------
 
@@ -243,9 +240,10 @@ class Operator:
             await _no_tunnel_on(ledger, edge.region)
             if not await ledger.add_edge(edge, digest_of(secret)):
                 raise Conflict(f"There is an edge {edge.name} already.")
+            await ledger.tell(EdgesChanged())
             return operator.NewEdge(name=edge.name, region=edge.region, secret=secret)
 
-        return self._ledger.transact(work, repeatable=False).addCallback(self._edges_changed)
+        return self._ledger.transact(work, repeatable=False)
 
     def place_edge(self, message: operator.PlaceEdge) -> Deferred[Done]:
         """Say where an edge is, or no longer."""
@@ -254,9 +252,10 @@ class Operator:
         async def work(ledger: Transaction) -> Done:
             if "\0" in message.name or not await ledger.place_edge(message):
                 raise NotFound(f"There is no edge {echo(message.name)}.")
+            await ledger.tell(EdgesChanged())
             return Done()
 
-        return self._ledger.transact(work).addCallback(self._edges_changed)
+        return self._ledger.transact(work)
 
     def ensure_edge(self, name: str, region: str, addresses: Sequence[str], secret: Secret) -> Deferred[Done]:
         """There is an edge *name* of this *region*, these *addresses* and this *secret* (16 characters or more)."""
@@ -268,37 +267,31 @@ class Operator:
         async def work(ledger: Transaction) -> Done:
             if not await ledger.add_edge(edge, digest_of(secret)):
                 await ledger.change_edge(edge, digest_of(secret))
+            await ledger.tell(EdgesChanged())
             return Done()
 
-        return self._ledger.transact(work).addCallback(self._edges_changed)
+        return self._ledger.transact(work)
 
     def remove_edge(self, name: str) -> Deferred[Done]:
         """Its secret is of no use any more, its tunnels are over."""
 
-        async def work(ledger: Transaction) -> tuple[Ended, ...]:
+        async def work(ledger: Transaction) -> Done:
             if "\0" in name:
                 raise NotFound(f"There is no edge {echo(name)}.")
             start = await ledger.register_edge(name, f"removed-{secrets.token_hex(8)}", ())
             ended = await ledger.end(start.left, ClosedByOperator.of())
             if not await ledger.remove_edge(name):
                 raise NotFound(f"There is no edge {echo(name)}.")
-            return ended
+            await ledger.tell(EdgesChanged(), *news_of(ended))
+            return Done()
 
-        def committed(ended: tuple[Ended, ...]) -> Done:
-            self._news.tunnels_ended(ended)
-            return self._edges_changed(Done())
-
-        return self._ledger.transact(work).addCallback(committed)
+        return self._ledger.transact(work)
 
     def _check_region(self, region: str) -> None:
         """A name of the zone has one meaning."""
         entry = self._settings.entry
         if entry is not None and region == entry.label(self._settings.domain):
             raise Conflict(f"The name {region} is that of the entry: it cannot be a region.")
-
-    def _edges_changed(self, answer: T) -> T:
-        self._news.edges_changed()
-        return answer
 
     # -- tunnels ----------------------------------------------------------------------------------------------
 
@@ -312,19 +305,16 @@ class Operator:
         """Its edge is ordered to close it."""
         reason = ClosedByOperator.of()
 
-        async def work(ledger: Transaction) -> tuple[tuple[Ended, ...], frozenset[str]]:
+        async def work(ledger: Transaction) -> Done:
             ended = () if "\0" in tunnel else await ledger.end((tunnel,), reason)
             if not ended:
                 raise NotFound(f"There is no live tunnel {echo(tunnel)}.")
             old = await ledger.finish_handovers((tunnel,))
-            return ended, await ledger.order([*(close_order(each, reason) for each in ended), *closing(old)])
-
-        def committed(done: tuple[tuple[Ended, ...], frozenset[str]]) -> Done:
-            self._news.orders_written(done[1])
-            self._news.tunnels_ended(done[0])
+            await ledger.order([*(close_order(each, reason) for each in ended), *closing(old)])
+            await ledger.tell(*news_of(ended))
             return Done()
 
-        return self._ledger.transact(work).addCallback(committed)
+        return self._ledger.transact(work)
 
 
 def read_key(line: str) -> tuple[str, str, str]:

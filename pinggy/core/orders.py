@@ -8,17 +8,18 @@ again, and one that came is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, Transaction
-from pinggy.core.news import News
+from pinggy.core.news import News, OrdersWritten
 from pinggy.tunnel.refusals import Conflict, MalformedMessage, Refusal
 from pinggy.wire.orders import AskOrders, Order, Orders
 
 WAIT = 20.0  # seconds until a poll is answered with nothing
+ATTACHED = 3.0  # seconds after an answer, within which an edge asks again
 _MOST_AT_ONCE = 500
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _HIGHEST = 2**63 - 1
@@ -68,8 +69,10 @@ class OrderDesk:
         self._clock = clock
         self._ledger = ledger
         self._waiting: dict[str, _Poll] = {}
+        self._answered: dict[str, float] = {}
         self._closed = False
-        news.on_orders.append(self._written)
+        news.hear(OrdersWritten, lambda news: self._wake(news.edges))
+        news.on_gap.append(lambda: self._wake(list(self._waiting)))
 
     def ask(self, edge: EdgeEntry, message: AskOrders) -> Deferred[Orders]:
         """
@@ -84,6 +87,7 @@ class OrderDesk:
 
         def left(answer: Deferred[Orders]) -> None:
             # Not the transaction in hand: it is over soon.
+            self._left(edge.name, poll)
             answer.errback(CancelledError())
             poll.end()
 
@@ -96,6 +100,11 @@ class OrderDesk:
     def waiting(self) -> int:
         """How many edges' polls wait."""
         return len(self._waiting)
+
+    def attached(self, edge: str) -> bool:
+        """Whether *edge* has its stream at this core: it waits, or was answered just now. Not when it hung up."""
+        answered = self._answered.get(edge)
+        return edge in self._waiting or (answered is not None and self._clock.seconds() < answered + ATTACHED)
 
     def hang_up(self, refusal: Refusal) -> None:
         """Every poll that waits fails with *refusal*."""
@@ -117,12 +126,21 @@ class OrderDesk:
             while await poll.worth_a_look():
                 orders = await self._orders(edge, message)
                 if orders and self._waiting.get(edge) is poll:
-                    return Orders(orders=orders)
-            return Orders()
+                    break
+            else:
+                orders = ()
+            if self._waiting.get(edge) is poll:
+                self._answered[edge] = self._clock.seconds()
+            return Orders(orders=orders)
         finally:
             poll.end()
             if self._waiting.get(edge) is poll:
                 del self._waiting[edge]
+
+    def _left(self, edge: str, poll: _Poll) -> None:
+        if self._waiting.get(edge) is poll:
+            del self._waiting[edge]
+            self._answered.pop(edge, None)
 
     def _orders(self, edge: str, message: AskOrders) -> Deferred[tuple[Order, ...]]:
         async def work(ledger: Transaction) -> tuple[Order, ...]:
@@ -133,7 +151,7 @@ class OrderDesk:
 
         return self._ledger.transact(work)
 
-    def _written(self, edges: Collection[str]) -> None:
+    def _wake(self, edges: Iterable[str]) -> None:
         for edge in edges:
             poll = self._waiting.get(edge)
             if poll is not None:

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, Transaction, Whereabouts
+from pinggy.core.news import NamesLive, News
 from pinggy.tunnel import refusals
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.names import parse_label
@@ -43,13 +44,14 @@ _HIGHEST = 2**63 - 1
 
 
 class Places:
-    """*woken* tells it of names that have become live; it looks again by itself too."""
+    """*news* tells it of names that have become live; it looks again by itself too."""
 
-    def __init__(self, clock: IReactorTime, ledger: Ledger) -> None:
+    def __init__(self, clock: IReactorTime, ledger: Ledger, news: News) -> None:
         self._clock = clock
         self._ledger = ledger
         self._asked: Counter[str] = Counter()
         self._asleep: dict[str, list[Deferred[None]]] = {}
+        news.hear(NamesLive, self._woken)
 
     def where(self, edge: EdgeEntry, message: Where) -> Deferred[Place]:
         """Fails with `NotFound` where nobody has the name, with `LimitReached` where *edge* has asked too much."""
@@ -61,9 +63,8 @@ class Places:
         self._asked[edge.name] += 1
         return Deferred.fromCoroutine(self._where(message)).addBoth(self._answered, edge.name)
 
-    def woken(self, names: Collection[str]) -> None:
-        """These have new owners who are live."""
-        for name in names:
+    def _woken(self, news: NamesLive) -> None:
+        for name in news.names:
             for each in self._asleep.pop(name, []):
                 each.callback(None)
 

@@ -13,19 +13,19 @@ from typing import Any, Protocol, TypeVar
 
 import psycopg2
 import psycopg2.errors
-import psycopg2.extensions
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from txpostgres import txpostgres
 
+from pinggy.core.connections import Connection, Servers, one_line
 from pinggy.core.ledger import LedgerAway, LedgerError
 from pinggy.core.metrics import CoreMetrics
 from pinggy.settings import Secret
 
 T = TypeVar("T")
-_CONNECT_WAIT = 10.0
+_GRACE = 2.0  # seconds for which a statement may be late
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _ATTEMPTS = 10
@@ -52,18 +52,9 @@ Work = Callable[[Cursor], Coroutine[Deferred[Any], Any, T]]
 class _Lost(Exception):
     """The connection died. *in_doubt*: while it was told to commit, so that nobody knows whether it did."""
 
-    def __init__(self, error: psycopg2.Error, in_doubt: bool) -> None:
+    def __init__(self, error: Exception, in_doubt: bool) -> None:
         super().__init__(one_line(error))
         self.in_doubt = in_doubt
-
-
-class _Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no types
-    def doRead(self) -> None:
-        # An idle connection that is cut raises here, as what depends on how; left to the reactor it would be logged.
-        try:
-            super().doRead()
-        except (psycopg2.Error, ValueError):
-            self.close()
 
 
 class _Session:
@@ -73,10 +64,9 @@ class _Session:
     What nobody waits for goes with the next message: each costs a way to the server and back, and most of the CPU.
     """
 
-    def __init__(self, cursor: Any, stated: Callable[[float], None], seconds: Callable[[], float]) -> None:
+    def __init__(self, cursor: Any, watched: Callable[[Deferred[Any]], Deferred[Any]]) -> None:
         self._cursor = cursor
-        self._stated = stated
-        self._seconds = seconds
+        self._watched = watched
         self._queued: list[bytes] = []
         self._commit: str | None = None
         self._begun = False
@@ -115,13 +105,7 @@ class _Session:
         # A statement may end in a comment.
         message, self._queued = b"\n;".join(self._queued), []
         self._begun = self._commit is not None
-        asked = self._seconds()
-        sent: Deferred[Any] = self._cursor.execute(message)
-        return sent.addBoth(self._answered, asked)
-
-    def _answered(self, result: Any, asked: float) -> Any:
-        self._stated(self._seconds() - asked)
-        return result
+        return self._watched(self._cursor.execute(message))
 
 
 class Pool:
@@ -150,11 +134,11 @@ class Pool:
         self.away = False
         self._metrics = metrics or CoreMetrics()
         self._patience = patience
-        self._dsn = Secret(_dsn(url, statement_timeout))
-        said = psycopg2.extensions.parse_dsn(self._dsn.reveal())
-        self.place = f"{said.get('host', 'localhost')}:{said.get('port', 5432)}"
+        self._servers = Servers(reactor, url, statement_timeout)
+        self.place = self._servers.place
+        self._bound = statement_timeout + _GRACE
         self._seats = DeferredSemaphore(size)
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
         self._closed = False
 
     @property
@@ -189,13 +173,6 @@ class Pool:
     def _worked(self, result: Any, kind: str, asked: float) -> Any:
         self._metrics.worked(kind, self._reactor.seconds() - asked)
         return result
-
-    def _session(self, connection: _Connection, whole: bool) -> _Session:
-        """*whole*: in one transaction."""
-        session = _Session(connection.cursor(), self._metrics.stated, self._reactor.seconds)
-        if whole:
-            session.begin()
-        return session
 
     def close(self) -> Deferred[None]:
         """Fires when the work in hand is done and all connections are closed; later work is refused."""
@@ -237,29 +214,39 @@ class Pool:
                 raise LedgerError(one_line(error)) from error
         raise LedgerAway("The core is stopping: try again soon.")
 
-    async def _take(self) -> _Connection:
+    async def _take(self) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
-        connection = _Connection(self._reactor)
-        # Closing it is the only way to give up a connect: cancelling the Deferred of txpostgres raises.
-        bound = self._reactor.callLater(_CONNECT_WAIT, connection.close)
         try:
-            await connection.connect(self._dsn.reveal())
+            made: Connection = await self._servers.connect()
         except psycopg2.OperationalError as error:
             raise _Lost(error, in_doubt=False) from None
-        except psycopg2.Error:
-            raise
-        except Exception as error:  # txpostgres passes on how the transport ended, whatever class that is
-            raise _Lost(psycopg2.OperationalError(str(error)), in_doubt=False) from None
-        finally:
-            if bound.active():
-                bound.cancel()
         self._note_back()
-        return connection
+        return made
 
-    async def _once(self, connection: _Connection, session: _Session, work: Work[T]) -> T:
+    def _session(self, connection: Connection, whole: bool) -> _Session:
+        """*whole*: in one transaction."""
+
+        def watched(answer: Deferred[Any]) -> Deferred[Any]:
+            # A server gives a statement up by itself; one that is frozen, or gone without a word, does not.
+            asked, bound = self._reactor.seconds(), self._reactor.callLater(self._bound, connection.close)
+
+            def over(result: Any) -> Any:
+                if bound.active():
+                    bound.cancel()
+                self._metrics.stated(self._reactor.seconds() - asked)
+                return result
+
+            return answer.addBoth(over)
+
+        session = _Session(connection.cursor(), watched)
+        if whole:
+            session.begin()
+        return session
+
+    async def _once(self, connection: Connection, session: _Session, work: Work[T]) -> T:
         """One transaction, by hand: txpostgres logs a failed rollback, which on a dead connection is no news."""
         committing = False
         try:
@@ -270,19 +257,19 @@ class Pool:
             if await self._rolled_back(connection, session):
                 self._idle.append(connection)
                 raise
-            if isinstance(error, psycopg2.Error):
+            if isinstance(error, (psycopg2.Error, ConnectionDone)):
                 raise _Lost(error, in_doubt=committing) from None
             raise
         self._idle.append(connection)
         return answer
 
-    async def _rolled_back(self, connection: _Connection, session: _Session) -> bool:
+    async def _rolled_back(self, connection: Connection, session: _Session) -> bool:
         """Whether *connection* is fit for the next; otherwise it is closed."""
         try:
             if not connection.closed:
                 await session.undo()
                 return True
-        except psycopg2.Error:
+        except (psycopg2.Error, ConnectionDone):
             pass
         connection.close()
         return False
@@ -300,26 +287,3 @@ class Pool:
 
 _AWAY = "The service cannot start new tunnels at the moment (its database does not answer): try again soon."
 _OVERLOADED = "The database is overloaded at the moment: try again soon."
-
-
-def _dsn(url: Secret, statement_timeout: float) -> str:
-    """What libpq is given. Raises ValueError where *url* is none; the text holds nothing of it."""
-    try:
-        return psycopg2.extensions.make_dsn(
-            url.reveal(),
-            application_name="pinggy-core",
-            client_encoding="UTF8",
-            options=f"-c timezone=UTC -c statement_timeout={int(statement_timeout * 1000)}",
-            # A host that vanished without a word is found dead after 25 s, not after the kernel's two hours.
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=25000,
-        )
-    except psycopg2.ProgrammingError:
-        raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:port/name.") from None
-
-
-def one_line(error: BaseException) -> str:
-    """What libpq says, as one line; it never repeats a password."""
-    return " ".join(str(error).split())

@@ -17,6 +17,7 @@ from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
 from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
+from pinggy.core.connections import Servers
 from pinggy.core.custodian import Custodian
 from pinggy.core.door import Door
 from pinggy.core.drain import Drains
@@ -25,6 +26,7 @@ from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.migrations import load_migrations, migrate
 from pinggy.core.news import News
+from pinggy.core.news_listener import NewsListener
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
 from pinggy.core.places import Places
@@ -55,6 +57,7 @@ class CoreService(Service):
         reactor: Any,
         settings: CoreSettings,
         pool: Pool,
+        servers: Servers,
         records: Records,
         relay: RelayAuthority | None,
         zone: PowerDnsZone | None,
@@ -63,22 +66,23 @@ class CoreService(Service):
         self._reactor = reactor
         self._pool = pool
         self._door = Door(reactor, settings.listen)
-        ledger = PostgresLedger(pool)
         news = News()
-        authority = Authority(ledger, settings, records, news, metrics)
-        self.operator = Operator(ledger, settings, news)
+        self._news_listener = NewsListener(reactor, servers, news)
+        ledger = PostgresLedger(pool, news)
+        authority = Authority(ledger, settings, records, metrics)
+        self.operator = Operator(ledger, settings)
         self.records = records
-        self.sweep = Sweep(reactor, ledger, news, settings.lease, metrics)
+        self.sweep = Sweep(reactor, ledger, settings.lease, metrics)
         self._orders = OrderDesk(reactor, ledger, news)
         self._zone = zone
         self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)
-        self.drains = Drains(ledger, news)
+        self.drains = Drains(ledger)
         tree = make_tree(
             ledger,
             authority,
             self._orders,
-            Places(reactor, ledger),
+            Places(reactor, ledger, news),
             relay,
             self.operator,
             office,
@@ -142,6 +146,7 @@ class CoreService(Service):
             ) from error
         if applied:
             self._log.info("the database was brought up to date: {applied} migrations", applied=applied)
+        await self._news_listener.start()
         if self._stopping:
             raise SettingsError("The core was stopped before it was ready.")
         self._port = self._door.open(self._connections)
@@ -171,6 +176,7 @@ class CoreService(Service):
         await self._connections.close()
         if self._zone is not None:
             await self._zone.close()
+        await self._news_listener.stop()
         await self._pool.close()
         if self._starting is not None:
             await self._starting
@@ -190,6 +196,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     database = settings.database
     metrics = CoreMetrics()
     try:
+        servers = Servers(reactor, database.url, database.statement_timeout)
         pool = Pool(
             reactor,
             database.url,
@@ -205,7 +212,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     zone = None
     if settings.zone.servers:
         zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl)
-    return CoreService(reactor, settings, pool, Records(settings.domain, key), relay, zone, metrics)
+    return CoreService(reactor, settings, pool, servers, Records(settings.domain, key), relay, zone, metrics)
 
 
 def _custodian(

@@ -13,9 +13,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pinggy.core.ledger import Ended, Ledger, LedgerAway, Transaction, closing
+from pinggy.core.ledger import Ledger, LedgerAway, Transaction, closing, news_of
 from pinggy.core.metrics import CoreMetrics
-from pinggy.core.news import News
 from pinggy.tunnel.refusals import Expired, LeaseLost
 
 # Rounds in a lease: a dead tunnel is over at most a sixth of a lease late.
@@ -29,12 +28,9 @@ class Sweep:
 
     _log = Logger()
 
-    def __init__(
-        self, clock: IReactorTime, ledger: Ledger, news: News, lease: float, metrics: CoreMetrics | None = None
-    ) -> None:
+    def __init__(self, clock: IReactorTime, ledger: Ledger, lease: float, metrics: CoreMetrics | None = None) -> None:
         self._clock = clock
         self._ledger = ledger
-        self._news = news
         self._lease = lease
         self._metrics = metrics or CoreMetrics()
         self._interval = lease / _ROUNDS
@@ -100,26 +96,24 @@ class Sweep:
         asked = self._clock.seconds()
         counts: list[int] = []
 
-        def committed(done: tuple[tuple[Ended, ...], frozenset[str]]) -> None:
+        def committed(_: None) -> None:
             self._metrics.swept(*counts)
-            self._news.orders_written(done[1])
-            self._news.tunnels_ended(done[0])
 
-        async def work(ledger: Transaction) -> tuple[tuple[Ended, ...], frozenset[str]]:
+        async def work(ledger: Transaction) -> None:
             counts.clear()
             if self._clock.seconds() - asked > self._interval:
                 raise LedgerAway("The database was away until now.")
             lost, expired = await ledger.overdue(self._lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
+            await ledger.tell(*news_of(ended))
             await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
             counts.extend((len(lost), len(expired)))
             # Whoever ended the successor, and whatever became of who did.
             old = await ledger.finish_left_handovers()
-            ordered = await ledger.order(closing(old)) if old else frozenset()
+            await ledger.order(closing(old))
             if lost or expired:
                 self._log.info(
                     "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
                 )
-            return ended, ordered
 
         return self._ledger.transact(work).addCallback(committed)

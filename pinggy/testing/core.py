@@ -77,14 +77,14 @@ class FakeCore:
         relay_authority: RelayAuthority | None = None,
     ) -> None:
         self.news = news = News()
-        self.ledger = MemoryLedger(clock)
+        self.ledger = MemoryLedger(clock, news)
         self.records = Records(settings.domain, key)
-        self.authority = Authority(self.ledger, settings, self.records, news)
-        self.operator = Operator(self.ledger, settings, news)
-        self.sweep = Sweep(clock, self.ledger, news, settings.lease)
+        self.authority = Authority(self.ledger, settings, self.records)
+        self.operator = Operator(self.ledger, settings)
+        self.sweep = Sweep(clock, self.ledger, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
-        self.drains = Drains(self.ledger, news)
-        self.places = Places(clock, self.ledger)
+        self.drains = Drains(self.ledger)
+        self.places = Places(clock, self.ledger, news)
         self.relay_authority = relay_authority
         self._away = False
         self._held: list[Callable[[], object]] | None = None

@@ -36,6 +36,7 @@ from pinggy.core.ledger import (
     TunnelEntry,
     Whereabouts,
 )
+from pinggy.core.news import Bulletin, Item, News, OrdersWritten
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator
@@ -113,14 +114,46 @@ class _Books:
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-class MemoryLedger(Ledger):
-    """With *away* it refuses like a database that does not answer."""
+class _Store:
+    """One database: its books, its sequence, and the cores that hear what is told there."""
 
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._books = _Books()
+    def __init__(self) -> None:
+        self.books = _Books()
+        self.ledgers: list[MemoryLedger] = []
         self._epoch = 0
+
+    def next_epoch(self) -> int:
+        """Never undone, as a sequence of PostgreSQL."""
+        self._epoch += 1
+        return self._epoch
+
+    def tell(self, bulletins: Sequence[Bulletin]) -> None:
+        for each in bulletins:
+            for ledger in self.ledgers:
+                ledger.arrived(each.text())
+
+
+class MemoryLedger(Ledger):
+    """
+    With *away* it refuses like a database that does not answer. *news* is told what its transactions say, and what
+    those of other cores do: of each ledger that was made with `beside`. With *deaf* nothing arrives from there.
+    """
+
+    def __init__(self, clock: IReactorTime, news: News | None = None, store: _Store | None = None) -> None:
+        self._clock = clock
+        self._news = news or News()
+        self._store = store or _Store()
+        self._store.ledgers.append(self)
         self.away = False
+        self.deaf = False
+
+    def beside(self, news: News) -> MemoryLedger:
+        """That of another core, over the same books."""
+        return MemoryLedger(self._clock, news, self._store)
+
+    def arrived(self, text: str) -> None:
+        if not self.deaf:
+            self._news.arrived(text)
 
     def transact(
         self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
@@ -130,12 +163,16 @@ class MemoryLedger(Ledger):
     async def _transact(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> T:
         if self.away:
             raise LedgerAway("The database does not answer.")
-        before = copy.deepcopy(self._books)
+        before = copy.deepcopy(self._store.books)
+        transaction = _MemoryTransaction(self._clock.seconds(), self._store, self._news)
         try:
-            return await work(_MemoryTransaction(self._clock.seconds(), self._books, self.next_epoch))
+            answer = await work(transaction)
         except BaseException:
-            self._books = before
+            self._store.books = before
             raise
+        self._news.committed(transaction.told)
+        self._store.tell(transaction.told)
+        return answer
 
     def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
         return self.transact(work)
@@ -146,17 +183,18 @@ class MemoryLedger(Ledger):
 
         return self.transact(work)
 
-    def next_epoch(self) -> int:
-        """Never undone, as a sequence of PostgreSQL."""
-        self._epoch += 1
-        return self._epoch
-
 
 class _Paper:
-    def __init__(self, now: float, books: _Books, next_epoch: Callable[[], int]) -> None:
+    def __init__(self, now: float, store: _Store, news: News) -> None:
         self._now = now
-        self._books = books
-        self._next_epoch = next_epoch
+        self._books = store.books
+        self._next_epoch = store.next_epoch
+        self._news = news
+        self.told: list[Bulletin] = []
+
+    async def tell(self, *items: Item) -> None:
+        if items:
+            self.told.append(self._news.bulletin(items))
 
 
 class _MemoryEdges(_Paper):
@@ -446,9 +484,11 @@ class _MemoryTunnelBook(_Paper):
         free = set(range(first, last + 1)) - held - set(self._books.ports) - set(avoid)
         return random.choice(sorted(free)) if free else None  # noqa: S311
 
-    async def set_live(self, tunnel: str, numbers: Collection[int]) -> None:
+    async def set_live(self, tunnel: str, numbers: Collection[int]) -> tuple[str, ...]:
         book = self._books.tunnels[tunnel]
-        book.live.update(set(numbers) & set(book.held))
+        new = sorted(set(numbers) & set(book.held) - book.live)
+        book.live.update(new)
+        return tuple(book.held[number].forwarding.name for number in new)
 
     async def note_usage(self, usage: Usage) -> None:
         book = self._books.tunnels[usage.tunnel]
@@ -539,7 +579,10 @@ class _MemoryOrderBook(_Paper):
             edge = self._books.edges[each.edge]
             edge.given += 1
             edge.orders.append(unkept(kept(each.order), edge.given))
-        return frozenset(each.edge for each in orders)
+        edges = frozenset(each.edge for each in orders)
+        if edges:
+            await self.tell(OrdersWritten(edges=tuple(sorted(edges))))
+        return edges
 
     async def begin_orders(self, edge: str, anew: bool) -> int:
         book = self._books.edges[edge]
@@ -570,6 +613,18 @@ class _MemoryZoneBook(_Paper):
             for number, held in tunnel.held.items()
             if labels is None or held.forwarding.name in labels
         )
+
+    async def left_names(self, tunnels: Collection[str]) -> dict[str, int]:
+        owned = {each.label for each in await self.owned_names(None)}
+        left: dict[str, int] = {}
+        for tunnel in tunnels:
+            if tunnel in self._books.ended:
+                book = self._books.ended[tunnel].tunnel
+                past = [forwarding for forwarding, _ in book.past]
+                for forwarding in [*past, *(held.forwarding for held in book.held.values())]:
+                    if forwarding.name not in owned:
+                        left[forwarding.name] = max(forwarding.epoch, left.get(forwarding.name, 0))
+        return left
 
     async def disowned(self, labels: Collection[str]) -> dict[str, int]:
         owned = {each.label for each in await self.owned_names(labels)}

@@ -10,6 +10,7 @@ import pytest
 
 from pinggy.core.custodian import Custodian
 from pinggy.core.entry_settings import EntrySettings
+from pinggy.core.news import EdgesChanged
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.testing.core import now
@@ -53,7 +54,10 @@ class EntryHouse(House):
 
     def drain(self, edge: str, draining: bool = True) -> None:
         now(self.core.ledger.transact(lambda ledger: ledger.set_draining(edge, draining)))
-        self.core.news.edges_changed()
+        self.edges_changed()
+
+    def edges_changed(self) -> None:
+        now(self.core.ledger.transact(lambda ledger: ledger.tell(EdgesChanged())))
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def test_a_label_that_was_the_entrys_may_become_a_tunnels(house: EntryHouse) -> 
     house.again(LABEL)
     house.again(None)
     house.tunnel("eu", "go")
-    house.core.news.edges_changed()
+    house.edges_changed()
     assert house.names() == {"go": "eu"}
     house.live_on(6, "eu")
     assert house.report(mend=True).differences == ()

@@ -18,13 +18,13 @@ from twisted.internet.task import Clock
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
 from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, NewOrder, Transaction
-from pinggy.core.news import News
-from pinggy.core.orders import WAIT, OrderDesk
+from pinggy.core.news import News, OrdersWritten
+from pinggy.core.orders import ATTACHED, WAIT, OrderDesk
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
 from pinggy.testing.core import FakeCore, now
 from pinggy.testing.ledger import MemoryLedger
-from pinggy.tunnel.refusals import CoreAway
+from pinggy.tunnel.refusals import Conflict, CoreAway
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
 from pinggy.wire.messages import Authorize, Nobody, Register, Release, Renew, Want
@@ -76,7 +76,8 @@ class Desk:
     def __init__(self) -> None:
         self.clock = Clock()
         self.news = News()
-        self.ledger = SlowLedger(MemoryLedger(self.clock))
+        self.memory = MemoryLedger(self.clock, self.news)
+        self.ledger = SlowLedger(self.memory)
         self.desk = OrderDesk(self.clock, self.ledger, self.news)
         now(self.ledger.transact(self._add))
 
@@ -87,15 +88,13 @@ class Desk:
     def ask(self, after: int = 0) -> Deferred[Orders]:
         return self.desk.ask(EDGE, AskOrders(instance="i", after=after))
 
-    def write(self, tell: bool = True) -> None:
+    def write(self, by: Ledger | None = None) -> None:
         async def work(ledger: Transaction) -> None:
             await ledger.order(
                 [NewOrder(edge="e1", order=Close(tunnel="t", code="closed-by-operator", text="Closed."))]
             )
 
-        now(self.ledger.transact(work))
-        if tell:
-            self.news.orders_written(["e1"])
+        now((by or self.ledger).transact(work))
 
 
 def numbers(answer: Deferred[Orders]) -> list[int]:
@@ -134,7 +133,7 @@ def test_to_be_woken_for_nothing_does_not_make_it_longer() -> None:
     desk = Desk()
     answer = desk.ask()
     desk.clock.advance(WAIT - 1)
-    desk.news.orders_written(["e1", "another"])
+    now(desk.ledger.transact(lambda ledger: ledger.tell(OrdersWritten(edges=("e1", "another")))))
     desk.clock.advance(1)
     assert now(answer) == NOTHING
 
@@ -176,13 +175,78 @@ def test_a_core_that_stops_lets_nobody_wait() -> None:
     assert desk.clock.getDelayedCalls() == []
 
 
-def test_a_core_that_dies_before_it_tells_has_not_lost_the_order() -> None:
+def test_what_another_core_writes_is_answered_at_once() -> None:
     desk = Desk()
     waiting = desk.ask()
-    desk.write(tell=False)
+    desk.write(by=desk.memory.beside(News()))
+    assert numbers(waiting) == [1]
+
+
+def test_news_that_was_missed_has_not_lost_the_order() -> None:
+    desk = Desk()
+    desk.memory.deaf = True
+    waiting = desk.ask()
+    desk.write(by=desk.memory.beside(News()))
     desk.clock.advance(WAIT)
     assert now(waiting) == NOTHING
     assert numbers(desk.ask()) == [1]
+
+
+def test_everybody_looks_when_news_may_have_been_missed() -> None:
+    desk = Desk()
+    desk.memory.deaf = True
+    waiting = desk.ask()
+    desk.write(by=desk.memory.beside(News()))
+    assert not waiting.called
+    desk.news.gap()
+    assert numbers(waiting) == [1]
+
+
+# -- who is attached --------------------------------------------------------------------------------------------
+
+
+def test_an_edge_is_attached_while_its_poll_waits() -> None:
+    desk = Desk()
+    assert not desk.desk.attached("e1")
+    waiting = desk.ask()
+    assert desk.desk.attached("e1")
+    assert not desk.desk.attached("another")
+    desk.desk.close()
+    with pytest.raises(LedgerAway):
+        now(waiting)
+    assert not desk.desk.attached("e1")
+
+
+def test_an_edge_is_attached_for_a_moment_after_its_answer() -> None:
+    desk = Desk()
+    desk.write()
+    assert numbers(desk.ask()) == [1]
+    desk.clock.advance(ATTACHED - 0.1)
+    assert desk.desk.attached("e1")
+    desk.clock.advance(0.1)
+    assert not desk.desk.attached("e1")
+
+
+def test_an_edge_whose_poll_is_cut_is_attached_no_longer() -> None:
+    desk = Desk()
+    desk.write()
+    assert numbers(desk.ask()) == [1]
+    older = desk.ask(after=1)
+    newer = desk.ask(after=1)
+    assert now(older) == NOTHING
+    assert desk.desk.attached("e1")
+    newer.cancel()
+    assert not desk.desk.attached("e1")
+    with pytest.raises(CancelledError):
+        now(newer)
+
+
+def test_an_edge_that_is_refused_is_not_attached() -> None:
+    desk = Desk()
+    refused = desk.desk.ask(EDGE, AskOrders(instance="another", after=0))
+    with pytest.raises(Conflict):
+        now(refused)
+    assert not desk.desk.attached("e1")
 
 
 # -- the fake, as tests of edges hold it ------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from pinggy.core.ledger import Claim, Entry, Ledger, NewTunnel, OwnedName, Region, Transaction
+from pinggy.core.news import News
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.settings import Secret
@@ -28,7 +29,7 @@ asynchronous = pytest_twisted.ensureDeferred
 @pytest_twisted.async_yield_fixture
 async def ledger(database: Secret) -> AsyncIterator[Ledger]:
     pool = make_real(database)
-    yield PostgresLedger(pool)
+    yield PostgresLedger(pool, News())
     await pool.close()
 
 
@@ -154,7 +155,7 @@ async def test_regions_have_a_new_epoch_when_their_addresses_change_and_only_the
 @pytest.mark.parametrize("make", [lambda database: None, make_real], ids=["in memory", "PostgreSQL"])
 async def test_a_region_leads_to_edges_that_drain_only_where_all_do(database: Secret, make: Any) -> None:
     pool = make(database)
-    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool)
+    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool, News())
 
     async def drain(edge: str, draining: bool) -> None:
         await ledger.transact(lambda transaction: transaction.set_draining(edge, draining))
@@ -194,7 +195,7 @@ async def test_names_are_said_with_their_owners_and_their_age(ledger: Ledger) ->
 @pytest.mark.parametrize("make", [lambda database: None, make_real], ids=["in memory", "PostgreSQL"])
 async def test_an_entry_has_a_new_epoch_when_its_edges_change_and_only_then(database: Secret, make: Any) -> None:
     pool = make(database)
-    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool)
+    ledger: Ledger = MemoryLedger(Clock()) if pool is None else PostgresLedger(pool, News())
 
     async def settled(port: int = 443) -> Entry:
         (entry,) = await ledger.transact(lambda transaction: transaction.entries_settled("go.a.example", port))

@@ -54,7 +54,6 @@ class Standing:
         (tunnel,) = self.edge.tunnels
         close = Close(tunnel=tunnel.id, code="taken-over", text="Moved.", grace=grace)
         self.edge.core.ledger.transact(lambda ledger: ledger.order([NewOrder(edge="local", order=close)]))
-        self.edge.core.news.orders_written({"local"})
         self.pair.advance(0)
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from pinggy.core.ledger import Ledger, Transaction
+from pinggy.core.news import Bulletin, News
 from pinggy.core.pool import Cursor, Pool
 from pinggy.core.postgres.accounts import AccountStatements
 from pinggy.core.postgres.claims import ClaimStatements
@@ -24,16 +25,31 @@ T = TypeVar("T")
 
 
 class PostgresLedger(Ledger):
-    def __init__(self, pool: Pool) -> None:
+    """*news* is told what its transactions have to say; `pinggy.core.news_listener` brings it that of other cores."""
+
+    def __init__(self, pool: Pool, news: News) -> None:
         self._pool = pool
+        self._news = news
 
     def transact(
         self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
     ) -> Deferred[T]:
-        return self._pool.transact(lambda cursor: work(PostgresTransaction(cursor)), repeatable=repeatable)
+        told: list[Bulletin] = []
+
+        async def once(cursor: Cursor) -> T:
+            transaction = PostgresTransaction(cursor, self._news)
+            answer = await work(transaction)
+            told[:] = transaction.told
+            return answer
+
+        def committed(answer: T) -> T:
+            self._news.committed(told)
+            return answer
+
+        return self._pool.transact(once, repeatable=repeatable).addCallback(committed)
 
     def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
-        return self._pool.look(lambda cursor: work(PostgresTransaction(cursor)))
+        return self._pool.look(lambda cursor: work(PostgresTransaction(cursor, self._news)))
 
     def check(self) -> Deferred[None]:
         async def work(cursor: Cursor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pinggy.core.ledger import NewOrder
+from pinggy.core.news import OrdersWritten
 from pinggy.core.postgres.statements import Statements
 from pinggy.wire.orders import Order, kept, unkept
 
@@ -33,6 +34,8 @@ class OrderStatements(Statements):
                 [kept(each.order) for each in mine],
                 edge,
             )
+        if edges:
+            await self.tell(OrdersWritten(edges=tuple(sorted(edges))))
         return edges
 
     async def begin_orders(self, edge: str, anew: bool) -> int:

@@ -7,14 +7,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pinggy.core.news import CHANNEL, Bulletin, Item, News
 from pinggy.core.pool import Cursor
 
 
 class Statements:
-    """Those of one transaction."""
+    """Those of one transaction. *told* is what it has to say when it is committed."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, news: News) -> None:
         self._cursor = cursor
+        self._news = news
+        self.told: list[Bulletin] = []
+
+    async def tell(self, *items: Item) -> None:
+        if not items:
+            return
+        bulletin = self._news.bulletin(items)
+        self.told.append(bulletin)
+        self._later("SELECT pg_notify(%s, %s)", CHANNEL, bulletin.text())
 
     async def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         await self._cursor.execute(sql, values)

@@ -120,12 +120,14 @@ class TunnelStatements(Statements):
         )
         return _ended(rows)
 
-    async def set_live(self, tunnel: str, numbers: Collection[int]) -> None:
-        self._later(
-            "UPDATE forwardings SET live = true WHERE tunnel = %s AND number = ANY(%s::bigint[])",
+    async def set_live(self, tunnel: str, numbers: Collection[int]) -> tuple[str, ...]:
+        rows = await self._rows(
+            "UPDATE forwardings SET live = true WHERE tunnel = %s AND number = ANY(%s::bigint[]) AND NOT live"
+            " RETURNING name",
             tunnel,
             list(numbers),
         )
+        return tuple(name for (name,) in rows)
 
     async def note_usage(self, usage: Usage) -> None:
         self._later(

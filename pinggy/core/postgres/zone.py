@@ -25,6 +25,14 @@ class ZoneStatements(Statements):
             for label, region, epoch, tunnel, age in rows
         )
 
+    async def left_names(self, tunnels: Collection[str]) -> dict[str, int]:
+        rows = await self._rows(
+            "SELECT name, max(epoch) FROM ended_forwardings AS past WHERE tunnel = ANY(%s)"
+            " AND NOT EXISTS (SELECT 1 FROM forwardings WHERE forwardings.name = past.name) GROUP BY name",
+            list(tunnels),
+        )
+        return dict(rows)
+
     async def disowned(self, labels: Collection[str]) -> dict[str, int]:
         # A claim that is not committed yet is not seen, but it holds its name's lock (shared, so that claims do not
         # wait for each other). The second statement sees all that were committed before the lock was had.
