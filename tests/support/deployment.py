@@ -1,6 +1,6 @@
 """
-A whole service of several daemons, each a real process as an operator starts it: PostgreSQL, one core, PowerDNS servers
-behind gates that speak TLS, and an edge in each region at a loopback address of its own.
+A whole service of several daemons, each a real process as an operator starts it: PostgreSQL, one core or several behind
+a balancer, PowerDNS servers behind gates that speak TLS, and an edge in each region at a loopback address of its own.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ class Daemon:
 
 
 class Deployment:
-    """*regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds."""
+    """
+    *regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds. *cores* are as many as wanted:
+    with more than one, ``core_port`` is that of a balancer in front of them.
+    """
 
     def __init__(
         self,
@@ -102,11 +105,13 @@ class Deployment:
         lease: float = 6.0,
         connections_per_address: int = 256,
         zone_interval: float = 60.0,
+        cores: int = 1,
     ) -> None:
         self.folder = folder
         self._connections_per_address = connections_per_address
         self._zone_interval = zone_interval
         self.core_port = free_port()
+        self.core_ports = [self.core_port] if cores == 1 else [free_port() for _ in range(cores)]
         self.public_port = free_port()
         self.servers = [PowerDns(DOMAIN), PowerDns(DOMAIN)]
         self.gate_ports = [free_port(), free_port()]
@@ -127,7 +132,7 @@ class Deployment:
         self._key_file.write_text(OPERATOR_KEY)
         self._key_file.chmod(0o600)
         self._parts = ExitStack()
-        self.core: Daemon | None = None
+        self.cores: list[Daemon] = []
         self.database = ""
 
     # -- from installation to running -------------------------------------------------------------------------------
@@ -138,7 +143,10 @@ class Deployment:
             server.start()
             self._parts.callback(server.stop)
         self._init_zone()
-        self._start_core()
+        for number, port in enumerate(self.core_ports, start=1):
+            self._start_core("core" if number == 1 else f"core{number}", port)
+        if self.core_port not in self.core_ports:
+            self._start_balancer()
         self._start_gates()
         for region in self.addresses:
             self.edges[region] = self._make_edge(region)
@@ -168,24 +176,42 @@ class Deployment:
         servers = [word for server in self.servers for word in ("--server", server.server.url)]
         self.pinggy("zone", "init", DOMAIN, *servers, "--key-file", str(key_file), "--ns", f"ns1.{DOMAIN}=127.0.0.1")
 
-    def _start_core(self) -> None:
+    @property
+    def core(self) -> Daemon | None:
+        """The first one."""
+        return self.cores[0] if self.cores else None
+
+    def _start_balancer(self) -> None:
+        ports = [str(port) for port in (self.core_port, *self.core_ports)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.balancer", *ports],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        self._parts.callback(process.wait)
+        self._parts.callback(process.terminate)
+        Lines(process).until("the balancer listens")
+
+    def _start_core(self, name: str, port: int) -> None:
         zone = "".join(
             f'[[core.zone.servers]]\nurl = "https://127.0.0.1:{port}"\ndns = "127.0.0.1:{server.dns_port}"\n'
             f'key = "{READ_KEY}"\nca = "{self.tls.ca}"\n'
             for server, port in zip(self.servers, self.gate_ports, strict=True)
         )
-        config = self.folder / "core.toml"
+        config = self.folder / f"{name}.toml"
         config.write_text(
             f'[core]\ndomain = "{DOMAIN}"\noperator_key = "{OPERATOR_KEY}"\nlease = {self._lease}\n'
             f"zone_interval = {self._zone_interval}\n"
             f'grant_key = "{self.folder / "grant.pem"}"\n'
             f'[core.database]\nurl = "{self.database}"\n'
-            f"[core.listen]\nport = {self.core_port}\n"
+            f"[core.listen]\nport = {port}\n"
             "[core.limits]\nanonymous_tunnels_per_address = 10000\nnew_tunnels_per_minute_per_address = 100000\n"
             f"tunnels_per_account = 10000\n{zone}"
         )
-        self.core = Daemon("core", self.folder, ["pinggy-core", "--config", str(config)], "the core listens")
-        self.core.start()
+        self.cores.append(Daemon(name, self.folder, ["pinggy-core", "--config", str(config)], "the core listens"))
+        self.cores[-1].start()
 
     def _start_gates(self) -> None:
         grant_key = self.pinggy("zone", "key").stdout.strip().splitlines()[-1].split('"')[-2:][0]
@@ -293,7 +319,7 @@ class Deployment:
         return [f"{daemon.name}: {line}" for daemon in self.daemons() for line in daemon.failures()]
 
     def daemons(self) -> list[Daemon]:
-        return [*self.edges.values(), *self.gates, *([self.core] if self.core else [])]
+        return [*self.edges.values(), *self.gates, *self.cores]
 
     def until_gone(self, name: str) -> None:
         """Ask the servers until none has *name*: it is being withdrawn."""
