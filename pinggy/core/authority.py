@@ -124,6 +124,7 @@ class Authority:
                 domain=self._settings.domain,
                 lease=self._settings.lease,
                 places=() if message.relay_port is None else await ledger.ports_near(edge.name),
+                report=self._settings.report_interval,
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
             await ledger.order(closing(await ledger.finish_handovers(start.left)) if start.left else ())

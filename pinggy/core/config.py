@@ -99,7 +99,8 @@ class CoreSettings:
     tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
     the key that signs grants, *relay_ca* of the authority that signs the certificates by which edges know each other;
     each is made if there is none. *zone*: without servers, somebody else keeps it; it is
-    compared with the ledger every *zone_interval* seconds. With *entry* there is a host that leads to the nearest edge.
+    compared with the ledger every *zone_interval* seconds. Edges say every *report_interval* seconds what they hold.
+    With *entry* there is a host that leads to the nearest edge.
     """
 
     domain: str
@@ -114,6 +115,7 @@ class CoreSettings:
     relay_ca: Path | None = None
     zone: ZoneSettings = field(default_factory=ZoneSettings)
     zone_interval: float = 60.0
+    report_interval: float = 60.0
     entry: EntrySettings | None = None
     ports: PortSettings = field(default_factory=PortSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
@@ -123,6 +125,7 @@ class CoreSettings:
         at_least(self, "lease", 1)
         at_least(self, "anonymous_minutes", 0.01)
         at_least(self, "zone_interval", 1)
+        at_least(self, "report_interval", 0.1)
         check_domain(self.domain)
         if len(self.operator_key.reveal()) < 16:
             raise ValueError("operator_key is too short: 16 characters at the least.")

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from pinggy.core.account_book import Accounts
 from pinggy.core.handovers import Handover, HandoverBook
 from pinggy.core.news import Item, TunnelsEnded
+from pinggy.core.report_book import ReportBook
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
@@ -416,7 +417,9 @@ class NewsDesk(Protocol):
         ...
 
 
-class Transaction(Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, PlaceBook, NewsDesk, Protocol):
+class Transaction(
+    Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, PlaceBook, ReportBook, NewsDesk, Protocol
+):
     """What one piece of work sees and changes: all of it or nothing."""
 
 

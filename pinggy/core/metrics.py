@@ -9,6 +9,8 @@ from pinggy.metrics.metrics import Metrics
 # How a name came to a new tunnel while an old one had it.
 TAKEOVERS = ("dead", "lease-over", "unreachable", "force", "newest-wins")
 SWEPT = ("lease-lost", "expired")
+# What edges said and the ledger did not.
+DIFFERENCES = ("unknown-tunnel", "unknown-name", "not-held")
 
 
 class CoreMetrics(Metrics):
@@ -28,6 +30,12 @@ class CoreMetrics(Metrics):
         )
         self._swept = self._words(
             "tunnels_swept", "Tunnels ended without their edge: their lease was over, or their time.", "why", SWEPT
+        )
+        self._reported = self._words(
+            "report_differences",
+            "Names of which an edge said what the ledger did not, by what.",
+            "what",
+            DIFFERENCES,
         )
         self._found = self._counter("zone_differences", "Names that differed from the ledger at a server of the zone.")
         self._mended = self._counter("zone_mended", "Names that were put right at a server of the zone.")
@@ -51,6 +59,10 @@ class CoreMetrics(Metrics):
     def swept(self, lost: int, expired: int) -> None:
         self._swept.count("lease-lost", lost)
         self._swept.count("expired", expired)
+
+    def report_differs(self, what: str) -> None:
+        """An edge serves what it should not, or not what it should; *what* is one of `DIFFERENCES`."""
+        self._reported.count(what)
 
     # -- the zone ---------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from pinggy.core.places import Places
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.core.readings import CoreReadings
+from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, ensure_relay_authority
 from pinggy.core.sweep import Sweep
@@ -77,6 +78,7 @@ class CoreService(Service):
         self._zone = zone
         self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)
+        reconciler = Reconciler(reactor, ledger, settings.report_interval, metrics)
         self.drains = Drains(ledger)
         tree = make_tree(
             ledger,
@@ -88,6 +90,7 @@ class CoreService(Service):
             office,
             self.drains,
             records,
+            reconciler,
             settings.operator_key,
         )
         self._site = CoreSite(reactor, tree)

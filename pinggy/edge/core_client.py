@@ -21,6 +21,7 @@ from pinggy.wire.messages import (
     Release,
     Renew,
     Renewed,
+    Report,
 )
 from pinggy.wire.orders import AskOrders, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
@@ -50,6 +51,8 @@ class CoreClient(Protocol):
         ...
 
     def certify(self, message: Certify) -> Deferred[Certified]: ...
+
+    def report(self, message: Report) -> Deferred[Done]: ...
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         """Fires after some 20 s at the latest; cancel it where nobody waits for it any more."""

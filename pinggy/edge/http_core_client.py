@@ -45,6 +45,7 @@ from pinggy.wire.messages import (
     Release,
     Renew,
     Renewed,
+    Report,
 )
 from pinggy.wire.orders import AskOrders, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
@@ -131,6 +132,9 @@ class HttpCoreClient(CoreClient):
 
     def certify(self, message: Certify) -> Deferred[Certified]:
         return self._call(self._post(paths.CERTIFY, message, Certified))
+
+    def report(self, message: Report) -> Deferred[Done]:
+        return self._call(self._post(paths.REPORT, message, Done))
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         asked = self._call(self._post(paths.ORDERS, message, Orders, _ORDERS_SECONDS))

@@ -26,6 +26,7 @@ from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream
 from pinggy.edge.readings import EdgeReadings
 from pinggy.edge.renewal import Renewal
+from pinggy.edge.reports import Reports
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
 from pinggy.edge.ssh.hostkeys import fingerprint, load_host_keys
@@ -77,6 +78,7 @@ class EdgeService(Service):
         self._ssh: SshFactory | None = None
         self._renewal: Renewal | None = None
         self._orders: OrderStream | None = None
+        self._reports: Reports | None = None
         self._listening: list[IListeningPort] = []
         self._ready: Deferred[None] | None = None
 
@@ -115,9 +117,17 @@ class EdgeService(Service):
             metrics=self.metrics,
         )
         self._readings.clients, self._readings.renewal, self._readings.orders = self._ssh, self._renewal, self._orders
+        self._reports = Reports(
+            core=self._core,
+            tunnels=self.tunnels,
+            clock=self._reactor,
+            instance=self._instance,
+            interval=registered.report,
+        )
         self._listen(self._make_public(self._ssh, face))
         self._renewal.start()
         self._orders.start()
+        self._reports.start()
         log.info("edge {edge} in region {region} is ready", edge=registered.edge, region=registered.region)
 
     async def _register(self) -> Registered:
@@ -214,6 +224,8 @@ class EdgeService(Service):
             self._renewal.stop()
         if self._orders is not None:
             self._orders.stop()
+        if self._reports is not None:
+            self._reports.stop()
         listening, self._listening = self._listening, []
         await gatherResults([maybeDeferred(each.stopListening) for each in listening])
         await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])

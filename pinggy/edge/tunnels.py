@@ -155,6 +155,11 @@ class Tunnels:
         """How many live forwardings there are of each kind."""
         return Counter(each.forwarding.kind for each in self._names.values())
 
+    def names(self, after: str = "") -> Iterator[LiveForwarding]:
+        """What visitors are served by, in the order of the names that come after *after*."""
+        for name in sorted(name for name in self._names if name > after):
+            yield self._names[name]
+
     def add(self, live: LiveForwarding) -> None:
         """Let visitors in; *live* stays in the books until `remove`, even where a newer owner has its name."""
         self._tunnels[live.tunnel.id] = live.tunnel

@@ -23,6 +23,7 @@ from pinggy.core.news import News
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
 from pinggy.core.places import Places
+from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.sweep import Sweep
@@ -45,6 +46,7 @@ from pinggy.wire.messages import (
     Release,
     Renew,
     Renewed,
+    Report,
 )
 from pinggy.wire.orders import AskOrders, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
@@ -86,6 +88,7 @@ class FakeCore:
         self.drains = Drains(self.ledger)
         self.places = Places(clock, self.ledger, news)
         self.relay_authority = relay_authority
+        self.reconciler = Reconciler(clock, self.ledger, settings.report_interval)
         self._away = False
         self._held: list[Callable[[], object]] | None = None
 
@@ -203,6 +206,9 @@ class _FakeClient(CoreClient):
             return succeed(certified(self._core.relay_authority, edge.name, said, datetime.now(UTC)))
 
         return self._said(answer, message)
+
+    def report(self, message: Report) -> Deferred[Done]:
+        return self._said(self._core.reconciler.report, message)
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         return self._core.poll(self._edge, _as_sent(message))

@@ -37,6 +37,7 @@ from pinggy.core.ledger import (
     Whereabouts,
 )
 from pinggy.core.news import Bulletin, Item, News, OrdersWritten
+from pinggy.core.report_book import MOST_NOTED, Fate, HeldName, Reported
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator
@@ -90,6 +91,13 @@ class _Ended:
     ended: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    at: float
+    held: int
+    differences: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Handover:
     old: Handover
@@ -112,6 +120,7 @@ class _Books:
     regions: dict[str, Region] = field(default_factory=dict)
     handovers: dict[str, _Handover] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
+    reports: dict[str, _Noted] = field(default_factory=dict)
 
 
 class _Store:
@@ -746,6 +755,53 @@ class _MemoryPlaceBook(_Paper):
         return past
 
 
+class _MemoryReportBook(_Paper):
+    async def held_at(self, edge: str, instance: str, after: str, upto: str | None) -> tuple[HeldName, ...] | None:
+        book = self._books.edges.get(edge)
+        if book is None or book.instance != instance:
+            return None
+        return tuple(
+            HeldName(
+                tunnel=tunnel.new.id,
+                number=number,
+                name=held.forwarding.name,
+                epoch=held.forwarding.epoch,
+                live=number in tunnel.live,
+                age=self._now - tunnel.since[number],
+            )
+            for tunnel in self._books.tunnels.values()
+            for number, held in tunnel.held.items()
+            if tunnel.new.edge == edge
+            and after < held.forwarding.name
+            and (upto is None or held.forwarding.name <= upto)
+        )
+
+    async def fates(self, edge: str, tunnels: Collection[str]) -> dict[str, Fate | None]:
+        gone = [
+            each for each in tunnels if each not in self._books.tunnels or self._books.tunnels[each].new.edge != edge
+        ]
+        return {each: self._fate(edge, self._books.ended.get(each)) for each in gone}
+
+    def _fate(self, edge: str, ended: _Ended | None) -> Fate | None:
+        if ended is None or ended.tunnel.new.edge != edge:
+            return None
+        waits = ended.tunnel.new.id in self._books.handovers
+        return Fate(reason=ended.reason, ago=0.0 if waits else self._now - ended.ended)
+
+    async def note_report(self, edge: str, held: int, differences: Sequence[str], more: bool) -> None:
+        noted = self._books.reports.get(edge)
+        if more and noted is not None:
+            held, differences = held + noted.held, (*noted.differences, *differences)
+        self._books.reports[edge] = _Noted(self._now, held, tuple(differences[:MOST_NOTED]))
+
+    async def reported(self) -> tuple[Reported, ...]:
+        return tuple(
+            Reported(edge=edge, age=self._now - noted.at, held=noted.held, differences=noted.differences)
+            for edge, noted in sorted(self._books.reports.items())
+            if edge in self._books.edges
+        )
+
+
 class _MemoryTransaction(
     _MemoryEdges,
     _MemoryAccounts,
@@ -754,6 +810,7 @@ class _MemoryTransaction(
     _MemoryOrderBook,
     _MemoryZoneBook,
     _MemoryPlaceBook,
+    _MemoryReportBook,
 ):
     """One transaction; nothing else goes on meanwhile."""
 

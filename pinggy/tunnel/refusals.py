@@ -374,6 +374,17 @@ class LeaseLost(Refusal):
         return cls("The core no longer knows this tunnel: start it again.")
 
 
+class NotHeld(Refusal):
+    """The edge says that it does not have what the ledger says it has; the history keeps the code."""
+
+    code = "not-held"
+    status = 410
+
+    @classmethod
+    def of(cls) -> NotHeld:
+        return cls("The edge has lost this tunnel: start it again.")
+
+
 class EdgeStopping(Refusal):
     code = "edge-stopping"
     status = 503

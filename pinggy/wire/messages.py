@@ -235,10 +235,16 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that the edge holds. What the ledger says otherwise is put right, there or by orders."""
+    """
+    All that the edge holds of the names after *after* up to *upto* (None: to the last), in the order of their
+    characters; whatever has one of these names and is not among *holdings*, the edge does not hold. What the ledger
+    says otherwise is put right, there or by orders.
+    """
 
     instance: str
     holdings: tuple[Holding, ...]
+    after: str = ""
+    upto: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

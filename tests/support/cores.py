@@ -122,6 +122,7 @@ class OverHttp:
             self._url,
             f"UPDATE tunnels SET lease = lease - {passed}, expires = expires - {passed}, started = started - {passed};"
             f"UPDATE ended_tunnels SET started = started - {passed}, ended = ended - {passed};"
+            f"UPDATE forwardings SET started = started - {passed};"
             f"UPDATE early_releases SET at = at - {passed}",
         )
 

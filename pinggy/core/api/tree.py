@@ -18,6 +18,7 @@ from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
 from pinggy.core.places import Places
+from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.zone_office import ZoneOffice
@@ -36,6 +37,7 @@ def make_tree(
     zone: ZoneOffice,
     drains: Drains,
     records: Records,
+    reconciler: Reconciler,
     operator_key: Secret,
 ) -> JsonResource:
     key = OperatorKey(operator_key)
@@ -51,6 +53,7 @@ def make_tree(
         paths.LIVE: EdgeMessage(authority, messages.Live, authority.live),
         paths.RENEW: EdgeMessage(authority, messages.Renew, authority.renew),
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
+        paths.REPORT: EdgeMessage(authority, messages.Report, reconciler.report),
         paths.ORDERS: OrdersMessage(authority, orders),
         paths.DRAINING: EdgeMessage(authority, messages.Draining, drains.said),
         paths.WHERE: EdgeMessage(authority, Where, places.where),

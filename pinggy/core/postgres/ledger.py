@@ -18,6 +18,7 @@ from pinggy.core.postgres.edges import EdgeStatements
 from pinggy.core.postgres.handovers import HandoverStatements
 from pinggy.core.postgres.orders import OrderStatements
 from pinggy.core.postgres.places import PlaceStatements
+from pinggy.core.postgres.reports import ReportStatements
 from pinggy.core.postgres.tunnels import TunnelStatements
 from pinggy.core.postgres.zone import ZoneStatements
 
@@ -67,5 +68,6 @@ class PostgresTransaction(
     OrderStatements,
     ZoneStatements,
     PlaceStatements,
+    ReportStatements,
 ):
     """One transaction over one cursor."""
