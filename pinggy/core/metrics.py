@@ -18,6 +18,8 @@ class CoreMetrics(Metrics):
 
     def __init__(self) -> None:
         super().__init__("pinggy_core")
+        self._dns_publish = self._seconds_by("dns_publish", "One write of names to a server of the zone.", "server")
+        self._dns_probe = self._seconds_by("dns_probe", "Asking a server of the zone for a name, and again.", "server")
         self._transactions = self._steps(
             "transaction",
             "Work with the database, from the wait for a connection to the commit.",
@@ -39,6 +41,14 @@ class CoreMetrics(Metrics):
         )
         self._found = self._counter("zone_differences", "Names that differed from the ledger at a server of the zone.")
         self._mended = self._counter("zone_mended", "Names that were put right at a server of the zone.")
+
+    # -- servers of the zone (`pinggy.dns.powerdns.lane.Timed`) -----------------------------------------------------
+
+    def wrote(self, server: str, seconds: float) -> None:
+        self._dns_publish.labels(server).observe(seconds)
+
+    def asked(self, server: str, seconds: float) -> None:
+        self._dns_probe.labels(server).observe(seconds)
 
     # -- the database -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from pinggy.core.ledger import LedgerAway
 from pinggy.core.orders import OrderDesk
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.figures import EdgeFigures, edge_figures
+from pinggy.dns.powerdns.zone import PowerDnsZone
 from pinggy.metrics.metrics import Metrics
 
 
@@ -33,10 +34,16 @@ class CoreReadings(Metrics):
     _log = Logger()
 
     def __init__(
-        self, pool: Pool, desk: OrderDesk, site: Calls, certificate_expires: Callable[[], float | None]
+        self,
+        pool: Pool,
+        desk: OrderDesk,
+        site: Calls,
+        zone: PowerDnsZone | None,
+        certificate_expires: Callable[[], float | None],
     ) -> None:
         super().__init__("pinggy_core")
         self._pool = pool
+        self._zone = zone
         self._edges: tuple[EdgeFigures, ...] | None = None
         self._looking: Deferred[None] | None = None
         self._gauges("pool_connections", "Connections to the database, by state.", "state", self._connections)
@@ -51,6 +58,7 @@ class CoreReadings(Metrics):
         self._gauge(
             "certificate_expiry_timestamp_seconds", "When the core's certificate runs out.", certificate_expires
         )
+        self._gauges("dns_server_up", "1 while the server of the zone takes names.", "server", self._dns_servers)
         self._of_edges()
 
     def refresh(self) -> Deferred[None]:
@@ -79,6 +87,9 @@ class CoreReadings(Metrics):
             return {edge: value for edge, value in values.items() if value is not None}
 
         return found
+
+    def _dns_servers(self) -> Mapping[str, float]:
+        return {} if self._zone is None else {server: float(up) for server, up in self._zone.up().items()}
 
     def _connections(self) -> Mapping[str, float]:
         return {"in_use": self._pool.in_use, "idle": self._pool.idle}

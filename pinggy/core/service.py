@@ -95,7 +95,7 @@ class CoreService(Service):
         )
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
-        readings = CoreReadings(pool, self._orders, self._site, self._door.certificate_expires)
+        readings = CoreReadings(pool, self._orders, self._site, zone, self._door.certificate_expires)
         self.shown: tuple[Metrics, ...] = (metrics, readings)
         self._listener = Listener(reactor, settings.metrics, self.shown, "core.metrics.listen")
         self._port: IListeningPort | None = None
@@ -214,7 +214,7 @@ def make_core(reactor: Any, settings: CoreSettings) -> CoreService:
     relay = None if settings.relay_ca is None else ensure_relay_authority(settings.relay_ca, datetime.now(UTC))
     zone = None
     if settings.zone.servers:
-        zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl)
+        zone = PowerDnsZone(reactor, settings.domain, settings.zone.servers, ttl=settings.zone.ttl, timed=metrics)
     return CoreService(reactor, settings, pool, servers, Records(settings.domain, key), relay, zone, metrics)
 
 

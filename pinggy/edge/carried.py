@@ -30,6 +30,11 @@ class Carried:
         self._watched: set[Carrier] = set()
         self._most = _FEW
 
+    @property
+    def watched(self) -> int:
+        """How many tunnels are not added up yet."""
+        return len(self._watched)
+
     def watch(self, tunnel: Carrier) -> None:
         self._watched.add(tunnel)
         if len(self._watched) > self._most:

@@ -54,7 +54,8 @@ class EdgeDaemon(Service):
 
     def _zone_of(self, domain: str) -> tuple[Zone, Probe]:
         zone = self._settings.zone
-        self._zone = PowerDnsZone(self._reactor, domain, zone.servers, ttl=zone.ttl)
+        self._zone = PowerDnsZone(self._reactor, domain, zone.servers, ttl=zone.ttl, timed=self._edge.metrics)
+        self._edge.readings.dns_servers = self._zone.up
         return self._zone, self._zone
 
     def _failed(self, failure: Failure) -> None:

@@ -24,6 +24,8 @@ class EdgeMetrics(Metrics):
 
     def __init__(self) -> None:
         super().__init__("pinggy_edge")
+        self._dns_publish = self._seconds_by("dns_publish", "One write of names to a server of the zone.", "server")
+        self._dns_probe = self._seconds_by("dns_probe", "Asking a server of the zone for a name, and again.", "server")
         self.stalls = Stalls()
         self._set_up = self._steps(
             "setup", "Seconds of setting up a batch of forwardings, by step.", "step", (*STEPS, "all")
@@ -51,6 +53,14 @@ class EdgeMetrics(Metrics):
             "waits_for",
             lambda: {"client": stalls.client.now, "visitor": stalls.visitor.now},
         )
+
+    # -- servers of the zone (`pinggy.dns.powerdns.lane.Timed`) -----------------------------------------------------
+
+    def wrote(self, server: str, seconds: float) -> None:
+        self._dns_publish.labels(server).observe(seconds)
+
+    def asked(self, server: str, seconds: float) -> None:
+        self._dns_probe.labels(server).observe(seconds)
 
     # -- tunnels ----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ What an edge knows anyway, read when somebody asks for its metrics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -41,17 +41,22 @@ class CoreLease(Answers, Protocol):
 
 
 class EdgeReadings(Metrics):
-    """*clients*, *renewal* and *orders* are there when the core has let the edge begin."""
+    """
+    *clients*, *renewal* and *orders* are there when the core has let the edge begin. *dns_servers* says whether each
+    server of the zone is up.
+    """
 
     def __init__(self, clock: IReactorTime, tunnels: Tunnels, certificate: Certificates) -> None:
         super().__init__("pinggy_edge")
         self.clients: Clients | None = None
         self.renewal: CoreLease | None = None
         self.orders: Answers | None = None
+        self.dns_servers: Callable[[], Mapping[str, bool]] = dict
         self._clock = clock
         self._tunnels = tunnels
         self._of_tunnels()
         self._of_the_core()
+        self._gauges("dns_server_up", "1 while the server of the zone takes names.", "server", self._dns_servers)
         self._gauge(
             "clients", "Clients that are connected.", lambda: None if self.clients is None else self.clients.clients
         )
@@ -81,6 +86,9 @@ class EdgeReadings(Metrics):
     def _bytes(self) -> Mapping[str, float]:
         carried = self._tunnels.carried.sum()
         return {"to_client": carried.received, "from_client": carried.sent}
+
+    def _dns_servers(self) -> Mapping[str, float]:
+        return {server: float(up) for server, up in self.dns_servers().items()}
 
     def _away(self) -> float | None:
         return None if self.renewal is None else float(self.renewal.away)

@@ -72,7 +72,7 @@ class EdgeService(Service):
         except CertificateUnusable as error:
             raise SettingsError(f"The setting certificate is of no use: {error}") from error
         self.metrics = EdgeMetrics()
-        self._readings = EdgeReadings(reactor, self.tunnels, self._certificates)
+        self.readings = EdgeReadings(reactor, self.tunnels, self._certificates)
         self._shown = Listener(reactor, settings.metrics, self.shown)
         self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
         self._ssh: SshFactory | None = None
@@ -85,7 +85,7 @@ class EdgeService(Service):
     @property
     def shown(self) -> tuple[Metrics, ...]:
         """All metrics of this edge."""
-        return (self.metrics, self._readings)
+        return (self.metrics, self.readings)
 
     def ready(self) -> Deferred[None]:
         """Register and listen; fires when clients may come. Fails with `SettingsError`. Call it once."""
@@ -116,7 +116,7 @@ class EdgeService(Service):
             after=registered.orders,
             metrics=self.metrics,
         )
-        self._readings.clients, self._readings.renewal, self._readings.orders = self._ssh, self._renewal, self._orders
+        self.readings.clients, self.readings.renewal, self.readings.orders = self._ssh, self._renewal, self._orders
         self._reports = Reports(
             core=self._core,
             tunnels=self.tunnels,

@@ -28,22 +28,26 @@ from pinggy.settings import SettingsError
 
 MOST_CONNECTIONS = 16
 _IDLE_SECONDS = 30
-_REFRESH_SECONDS = 2.0  # a database that does not answer by then is not waited for
 
 
 class Listener:
     """
     Shows all of *shown* at the socket of *settings*; without one it does nothing. *setting* is how the file of settings
-    spells that.
+    spells that. What a daemon must ask for itself (its database) is waited for for *patience* seconds.
     """
 
     def __init__(
-        self, reactor: Any, settings: MetricsSettings, shown: Sequence[Metrics], setting: str = "metrics.listen"
+        self,
+        reactor: Any,
+        settings: MetricsSettings,
+        shown: Sequence[Metrics],
+        setting: str = "metrics.listen",
+        patience: float = 2.0,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._setting = setting
-        self._page = _Page(reactor, shown)
+        self._page = _Page(reactor, shown, patience)
         self._connections = _Connections(_Site(reactor, self._page))
         self._port: IListeningPort | None = None
 
@@ -84,10 +88,11 @@ class _Page(Resource):
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, reactor: Any, shown: Sequence[Metrics]) -> None:
+    def __init__(self, reactor: Any, shown: Sequence[Metrics], patience: float) -> None:
         super().__init__()
         self._reactor = reactor
         self._shown = shown
+        self._patience = patience
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         self._refreshing: Deferred[None] | None = None
@@ -142,7 +147,7 @@ class _Page(Resource):
             self._refreshing = DeferredList(
                 [_fired_like(each.refresh()) for each in self._shown], consumeErrors=True
             ).addCallback(lambda _: None)
-            self._refreshing.addTimeout(_REFRESH_SECONDS, self._reactor, lambda *_: None)
+            self._refreshing.addTimeout(self._patience, self._reactor, lambda *_: None)
             self._refreshing.addBoth(self._refresh_over)
         if self._refreshing is not None:
             await _fired_like(self._refreshing)

@@ -91,6 +91,10 @@ class Metrics:
         histogram = Histogram(f"{self._prefix}_{name}_seconds", text, [label], registry=self.registry, buckets=BUCKETS)
         return Steps(histogram, words)
 
+    def _seconds_by(self, name: str, text: str, label: str) -> Histogram:
+        """For a *label* whose values are the operator's, and few: each begins when it is first heard of."""
+        return Histogram(f"{self._prefix}_{name}_seconds", text, [label], registry=self.registry, buckets=BUCKETS)
+
     # -- read when somebody asks ------------------------------------------------------------------------------------
 
     def _gauge(self, name: str, text: str, read: Read) -> None:

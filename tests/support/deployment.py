@@ -115,6 +115,7 @@ class Deployment:
         self.public_port = free_port()
         self.servers = [PowerDns(DOMAIN), PowerDns(DOMAIN)]
         self.gate_ports = [free_port(), free_port()]
+        self.metrics_ports: dict[str, int] = {}
         self.gates: list[Daemon] = []
         self.edges: dict[str, Daemon] = {}
         self.addresses = {region: f"127.0.0.{number}" for number, region in enumerate(regions, start=2)}
@@ -207,6 +208,7 @@ class Deployment:
             f'grant_key = "{self.folder / "grant.pem"}"\n'
             f'[core.database]\nurl = "{self.database}"\n'
             f"[core.listen]\nport = {port}\n"
+            f"[core.metrics]\n{self._shows(name)}"
             "[core.limits]\nanonymous_tunnels_per_address = 10000\nnew_tunnels_per_minute_per_address = 100000\n"
             f"tunnels_per_account = 10000\n{zone}"
         )
@@ -221,6 +223,7 @@ class Deployment:
                 f'[zone]\ndomain = "{DOMAIN}"\nstate = "{self.folder / f"gate{number}"}"\n'
                 f'grant_key = "{grant_key}"\nread_key = "{READ_KEY}"\n'
                 f"[zone.listen]\nport = {port}\n"
+                f"[zone.metrics]\n{self._shows(f'gate{number}')}"
                 f'[zone.certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
                 f'[zone.powerdns]\nurl = "{server.server.url}"\nkey = "{KEY.reveal()}"\n'
             )
@@ -243,10 +246,15 @@ class Deployment:
             f'[core]\nurl = "http://127.0.0.1:{self.core_port}"\nsecret = "{added.stdout.strip()}"\n'
             f'[certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
             f'[listen]\npublic = ["{address}:{self.public_port}"]\ntcp = "{address}"\n'
+            f"[metrics]\n{self._shows(f'edge-{region}')}"
             f"[visitors]\nconnections_per_address = {self._connections_per_address}\n"
             f"[face]\nhttp_port = {self.public_port}\nhttps_port = {self.public_port}\n{zone}"
         )
         return Daemon(f"edge-{region}", self.folder, ["pinggy-edge", "--config", str(config)], "is ready")
+
+    def _shows(self, name: str) -> str:
+        self.metrics_ports[name] = free_port()
+        return f'listen = "127.0.0.1:{self.metrics_ports[name]}"\n'
 
     # -- what tests do with it ----------------------------------------------------------------------------------------
 
@@ -274,6 +282,16 @@ class Deployment:
         for name in names:
             self.pinggy("name", "reserve", account, name)
         return self.pinggy("token", "add", account).stdout.strip()
+
+    def metrics(self, name: str) -> str:
+        """What the daemon *name* (``core``, ``gate1``, ``edge-eu``) shows to Prometheus."""
+        return subprocess.run(
+            ["curl", "-sf", "--max-time", "20", f"http://127.0.0.1:{self.metrics_ports[name]}/metrics"],
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
+        ).stdout
 
     def visit(self, region: str, name: str) -> str:
         """What a visitor of *name* gets at the edge of *region*."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.metrics.expositions import parsed
 from tests.support.deployment import DOMAIN, Deployment
 from tests.support.local_servers import BLOCK, WebServer, blocks, read_until, shut, tcp_server, web_server
 from tests.support.powerdns import rrset
@@ -54,6 +55,30 @@ def test_the_eight_steps(deployment: Deployment, local: WebServer) -> None:
     deployment.edges["ap"].until("has ended: client-left")
     deployment.until_gone("walk")
     assert "http walk" not in deployment.pinggy("tunnel", "list").stdout
+
+
+def test_every_daemon_shows_what_it_has_done(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("watcher", "watched")
+    ssh = deployment.ssh("eu", token, local.port)
+    Lines(ssh).until("http://watched.")
+    deployment.visit("eu", "watched")
+    edge, core, gate = (parsed(deployment.metrics(name)) for name in ("edge-eu", "core", "gate1"))
+    assert edge.value("pinggy_edge_tunnels") == 1
+    assert edge.value("pinggy_edge_bytes_total", direction="from_client") > 100
+    assert edge.value("pinggy_edge_visitors_total") >= 1
+    assert edge.value("pinggy_edge_setup_seconds_count", step="all") >= 1
+    servers = {sample.labels["server"] for sample in edge.families["pinggy_edge_dns_server_up"].samples}
+    assert servers == {f"127.0.0.1:{port}" for port in deployment.gate_ports}
+    for server in servers:
+        assert edge.value("pinggy_edge_dns_publish_seconds_count", server=server) >= 1
+        assert edge.value("pinggy_edge_dns_probe_seconds_count", server=server) >= 1
+        assert core.value("pinggy_core_dns_server_up", server=server) == 1
+    assert core.value("pinggy_core_tunnels_live", edge="eu") == 1
+    assert 1 <= core.value("pinggy_core_polls_waiting") <= 3
+    assert gate.value("pinggy_gate_changes_passed_total") >= 1
+    ssh.terminate()
+    ssh.wait(PATIENCE)
+    deployment.edges["eu"].until("has ended: client-left")
 
 
 def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import dns.flags
 import dns.message
@@ -28,14 +28,25 @@ from pinggy.dns.probe import DnsProbe
 from pinggy.dns.question import ask
 from pinggy.dns.zone import NameRecord, ZoneError
 
+T = TypeVar("T")
 # Names whose changes a server has missed; of more, the core's custodian puts the oldest right.
 _MOST_OWED = 20_000
 # A question is sent so often, each time waited for so many seconds at the most.
 _ASKED_TIMES, _ASKED_SECONDS = 3, 1.0
 
 
+class Timed(Protocol):
+    """Who is told how many seconds a write to a server took, or a question to it, whatever came of it."""
+
+    def wrote(self, server: str, seconds: float) -> object:
+        """*server* is its place."""
+        ...
+
+    def asked(self, server: str, seconds: float) -> object: ...
+
+
 class Lane:
-    """*returned* is called with *server* when it is back."""
+    """*returned* is called with *server* when it is back; *timed* is told how long it takes."""
 
     def __init__(
         self,
@@ -44,8 +55,10 @@ class Lane:
         domain: str,
         timeout: float,
         returned: Callable[[PowerDnsServer], None],
+        timed: Timed | None = None,
     ) -> None:
         self.server = server
+        self._timed = timed
         self.api = PowerDnsApi(
             reactor, server.url, domain, key=server.key, gate=server.gate, ca=server.ca, timeout=timeout
         )
@@ -67,7 +80,17 @@ class Lane:
 
     def put(self, changes: Sequence[Change]) -> Deferred[tuple[Outcome, ...]]:
         """As `Writer.put`; a failure marks the server down."""
-        return self._writer.put(changes).addErrback(self._failed)
+        written = self._writer.put(changes).addErrback(self._failed)
+        return written if self._timed is None else self._time(written, self._timed.wrote)
+
+    def _time(self, call: Deferred[T], tell: Callable[[str, float], object]) -> Deferred[T]:
+        began = self._reactor.seconds()
+
+        def over(result: T) -> T:
+            tell(self.server.place, self._reactor.seconds() - began)
+            return result
+
+        return call.addBoth(over)
 
     def owe(self, changes: Sequence[Change]) -> None:
         """
@@ -94,7 +117,8 @@ class Lane:
         self.owe(owed)
 
     def confirm(self, record: NameRecord) -> Deferred[None]:
-        return self._probe.confirm_at(self.server.dns_server, record)
+        confirmed = self._probe.confirm_at(self.server.dns_server, record)
+        return confirmed if self._timed is None else self._time(confirmed, self._timed.asked)
 
     def look(self) -> Deferred[None]:
         """

@@ -42,9 +42,14 @@ class PowerDnsServer:
     def dns_server(self) -> Server:
         return parse_server(self.dns)
 
+    @property
+    def place(self) -> str:
+        """Where it is written: a host and a port."""
+        return urlsplit(self.url).netloc
+
     def __str__(self) -> str:
         """The name that logs and sentences give it."""
-        return f"{urlsplit(self.url).netloc} (DNS {server_name(self.dns_server)})"
+        return f"{self.place} (DNS {server_name(self.dns_server)})"
 
 
 def parse_server(text: str) -> Server:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from pinggy.dns.fence import Fence
 from pinggy.dns.powerdns.changes import NEWER_OWNER, Change
 from pinggy.dns.powerdns.health import ServerState
-from pinggy.dns.powerdns.lane import Lane
+from pinggy.dns.powerdns.lane import Lane, Timed
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.records import alias_of, entry_of, hosts_of, withdrawal_of
 from pinggy.dns.powerdns.server import PowerDnsServer
@@ -29,7 +29,7 @@ _MOST_REMEMBERED = 16_384
 class PowerDnsZone:
     """
     The zone *domain* as a `Zone` and its `Probe`, over *servers* (one at the least). *ttl* is in seconds, and so is
-    *timeout*, for one exchange.
+    *timeout*, for one exchange. *timed* is told how long each server takes.
 
     A server that fails is marked down with one line, left out, and asked again now and then; when it is back,
     `on_return` is called with it, for it has missed changes. Servers behind a gate fence for themselves; where one is
@@ -47,15 +47,20 @@ class PowerDnsZone:
         ttl: int = 10,
         timeout: float = 5.0,
         on_return: Callable[[PowerDnsServer], None] = lambda server: None,
+        timed: Timed | None = None,
     ) -> None:
         self.domain = domain
         self.servers = tuple(servers)
         self.on_return = on_return
         self._ttl = ttl
-        self._lanes = {each: Lane(reactor, each, domain, timeout, self._returned) for each in self.servers}
+        self._lanes = {each: Lane(reactor, each, domain, timeout, self._returned, timed) for each in self.servers}
         self._fence = None if all(each.gate for each in self.servers) else Fence()
         # Where not every server has taken a record: those that have.
         self._in_part: OrderedDict[tuple[str, int], tuple[Lane, ...]] = OrderedDict()
+
+    def up(self) -> Mapping[str, bool]:
+        """Whether each server takes changes, as far as is known; by its place."""
+        return {server.place: lane.up for server, lane in self._lanes.items()}
 
     def state(self, server: PowerDnsServer) -> ServerState:
         return self._lanes[server].health.state

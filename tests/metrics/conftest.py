@@ -1,0 +1,3 @@
+from tests.support.postgres import database, postgres
+
+__all__ = ["database", "postgres"]
