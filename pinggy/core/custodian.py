@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pinggy.core.answers import Answers
 from pinggy.core.compare import YOUNG, Difference, Expected, differences
 from pinggy.core.entry_settings import EntrySettings
 from pinggy.core.ledger import Entry, Ledger, LedgerAway, OwnedName, Transaction
@@ -54,6 +55,8 @@ class KeptZone(Protocol):
 
     def contents(self, server: PowerDnsServer) -> Deferred[Mapping[str, Standing]]: ...
 
+    def confirm_at(self, server: PowerDnsServer, record: NameRecord) -> Deferred[None]: ...
+
     def look(self) -> Deferred[None]: ...
 
 
@@ -85,6 +88,7 @@ class Custodian:
         self._ledger = ledger
         self._records = records
         self._zone = zone
+        self._answers = Answers(ledger, records, zone, self._metrics)
         self._kept = kept
         self._entry = entry if entry is not None and entry.kind == "lua" else None
         self._first = first
@@ -215,6 +219,7 @@ class Custodian:
 
     async def _look_at_all(self) -> None:
         await gatherResults([self._tried(self._look(server, mend=True)) for server in self._zone.servers])
+        await self._answers.round()
 
     async def _report(self, mend: bool) -> operator.ZoneReport:
         servers: list[operator.ZoneServer] = []

@@ -17,6 +17,7 @@ from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.lua import entry_contents
 from pinggy.dns.powerdns.records import alias_of, entry_of, hosts_of, withdrawal_of
 from pinggy.dns.powerdns.server import PowerDnsServer
+from pinggy.dns.question import NoAnswer
 from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord, NewerOwner, ZoneError
 from pinggy.settings import Secret
 
@@ -25,12 +26,14 @@ R = TypeVar("R")
 
 class MemoryServer:
     """
-    *contents* is what stands there, by absolute name: to be falsified by tests. While it is *away* it is not written.
-    Each server is fenced as by a gate.
+    *contents* is what stands there, by absolute name: to be falsified by tests. What is in *answers* is answered
+    instead until the name is written. While it is *away* it is not written, and does not answer. Each server is fenced
+    as by a gate.
     """
 
     def __init__(self, number: int) -> None:
         self.contents: dict[str, Standing] = {}
+        self.answers: dict[str, Standing] = {}
         self.away = False
         self.fence = Fence()
         self.server = PowerDnsServer(
@@ -39,6 +42,7 @@ class MemoryServer:
 
     def write(self, change: Change) -> bool:
         """Whether it was taken; False where it comes too late."""
+        self.answers.pop(change.name, None)
         if change.withdrawn:
             known = self.fence.standing(change.name) is not None
             if self.fence.release(change.name, change.epoch, any_lower=change.any_lower) or not known:
@@ -54,13 +58,17 @@ class MemoryServer:
 
 
 class MemoryZone:
-    """Each Deferred has fired when it is returned. *calls* are the writes, each as its name and the labels written."""
+    """
+    Each Deferred has fired when it is returned. *calls* are the writes, each as its name and the labels written;
+    *asked* the questions, each as server and name.
+    """
 
     def __init__(self, domain: str = "a.example", servers: int = 2) -> None:
         self.domain = domain
         self.nodes = tuple(MemoryServer(number) for number in range(1, servers + 1))
         self.servers = tuple(node.server for node in self.nodes)
         self.calls: list[tuple[str, tuple[str, ...]]] = []
+        self.asked: list[tuple[PowerDnsServer, str]] = []
 
     def publish(self, records: Sequence[NameRecord], *, only: PowerDnsServer | None = None) -> Deferred[None]:
         return self._write("publish", records, alias_of, only)
@@ -79,6 +87,16 @@ class MemoryZone:
         if node.away:
             return fail(ZoneError(f"The DNS server {server} cannot be listed: it is away."))
         return succeed(dict(node.contents))
+
+    def confirm_at(self, server: PowerDnsServer, record: NameRecord) -> Deferred[None]:
+        node = self.nodes[self.servers.index(server)]
+        if node.away:
+            return fail(NoAnswer(f"The DNS server {server} does not answer."))
+        self.asked.append((server, record.name))
+        found = node.answers.get(record.name) or node.contents.get(record.name, Standing())
+        if found.target != record.target:
+            return fail(ZoneError(f"The DNS server {server}, asked for {record.name}, answered {found.target}."))
+        return succeed(None)
 
     def look(self) -> Deferred[None]:
         return succeed(None)

@@ -118,6 +118,14 @@ async def test_when_it_is_confirmed_every_server_answers_though_it_had_said_no(
 
 
 @asynchronous
+async def test_each_server_may_be_asked_for_itself(powerdns: PowerDns, second: PowerDns, new_zone: NewZone) -> None:
+    zone = new_zone(powerdns.server, second.server)
+    await zone.publish([record("blog")], only=second.server)
+    await zone.confirm_at(second.server, record("blog"))
+    assert "NXDOMAIN" in await refused(zone.confirm_at(powerdns.server, record("blog")))
+
+
+@asynchronous
 async def test_hosts_have_just_the_addresses_published(powerdns: PowerDns, new_zone: NewZone) -> None:
     zone = new_zone(powerdns.server)
 

@@ -90,6 +90,10 @@ class PowerDnsZone:
         """
         return Deferred.fromCoroutine(self._confirm(record))
 
+    def confirm_at(self, server: PowerDnsServer, record: NameRecord) -> Deferred[None]:
+        """Fires when *server* answers with *record*; fails with `ZoneError`, `NoAnswer` where it is silent."""
+        return self._lanes[server].confirm(record)
+
     def contents(self, server: PowerDnsServer) -> Deferred[Mapping[str, Standing]]:
         """
         What stands at *server*, by name (absolute in lower case without the final dot), whether it is up or down. Fails
