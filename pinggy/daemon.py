@@ -12,11 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
 
 from pinggy.settings import SettingsError
 
 T = TypeVar("T")
+log = Logger()
 
 
 def made(make: Callable[[], T]) -> T:
@@ -42,12 +45,27 @@ def say(text: str) -> None:
         sys.__stdout__.flush()
 
 
-def stop_when_asked(reactor: Any) -> None:
-    """To be stopped is success, status 0, where twistd would die of the signal."""
+def stop_when_asked(reactor: Any, drain: Callable[[], Deferred[None]] | None = None) -> None:
+    """
+    To be stopped is success, status 0, where twistd would die of the signal.
+
+    With *drain* the first SIGTERM lets people go first: the process stops when its Deferred fires. Any signal after it,
+    and SIGINT, stops at once.
+    """
+    asked: list[int] = []
+
+    def received(number: int) -> None:
+        asked.append(number)
+        if drain is not None and asked == [signal.SIGTERM]:
+            drain().addErrback(lambda failure: log.failure("draining broke", failure)).addCallback(
+                lambda _: _stop(reactor)
+            )
+        else:
+            _stop(reactor)
 
     def watch() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: reactor.callFromThread(_stop, reactor))
+            signal.signal(number, lambda number, _: reactor.callFromThread(received, number))
 
     reactor.callWhenRunning(watch)
 

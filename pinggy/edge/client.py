@@ -34,6 +34,10 @@ class Client(Protocol):
         """Fires when the client has answered a ping; the caller sets the bound and cancels."""
         ...
 
+    def tell(self, code: str, text: str) -> None:
+        """Show the client one line; *code* is for programs."""
+        ...
+
     def announce(self, reason: Refusal) -> None:
         """The tunnel is over, but visitors are being served still: tell the client why. `leave` follows."""
         ...

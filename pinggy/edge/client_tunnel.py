@@ -99,7 +99,7 @@ class ClientTunnel:
 
     def ask(self, request: ForwardRequest) -> Deferred[Forwarding]:
         """Fires when visitors can come; fails with the `Refusal`."""
-        refusal = self._end or self._refusal_at_once(request)
+        refusal = self._end or self._parts.closed() or self._refusal_at_once(request)
         if refusal is not None:
             self._parts.metrics.refused(refusal.code)
             self.tell_refused(refusal)
@@ -258,8 +258,9 @@ class ClientTunnel:
     # -- what the chain says (`opening.Owner`) ----------------------------------------------------------------------
 
     def check_wanted(self) -> None:
-        if self._end is not None:
-            raise self._end
+        refusal = self._end or self._parts.closed()
+        if refusal is not None:
+            raise refusal
 
     def accept_terms(self, authorized: Authorized) -> None:
         if self._live is not None:

@@ -77,14 +77,18 @@ class Certificate:
 class Clients:
     """
     *login* and *silence* are seconds: for the whole login, and without a packet until a client is given up. *notice* is
-    the operator's line behind the expiry.
+    the operator's line behind the expiry. *drain* is the seconds over which tunnels are closed when the edge is taken
+    out of service.
     """
 
     login: float = 30.0
     silence: float = 15.0
     notice: str = ""
+    drain: float = 30.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.drain <= 3600:
+            raise ValueError("drain is not between 0 and 3600 seconds.")
         if self.login < 1:
             raise ValueError("login is too short: 1 second at the least.")
         if self.silence < 1:

@@ -46,6 +46,10 @@ class EdgeDaemon(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def drain(self) -> Deferred[None]:
+        """Fires when the process may end without anybody missing it."""
+        return self._edge.drain()
+
     async def _stop(self) -> None:
         await self._edge.stopService()
         if self._zone is not None:

@@ -10,7 +10,7 @@ is nothing to take back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,7 +39,10 @@ TRIES = 3  # a holder that was dead, or a port that another program had, is wort
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What every opening of an edge works with. *target* is the host of the edge's region."""
+    """
+    What every opening of an edge works with. *target* is the host of the edge's region; *closed* says why nobody
+    is let in at the moment, if so.
+    """
 
     core: CoreClient
     zone: Zone
@@ -49,6 +52,7 @@ class Parts:
     face: PublicFace
     target: str
     clock: IReactorTime
+    closed: Callable[[], Refusal | None] = lambda: None
     metrics: EdgeMetrics = field(default_factory=EdgeMetrics)
 
 
@@ -93,7 +97,7 @@ class Owner(Protocol):
     """The tunnel that a chain opens forwardings for."""
 
     def check_wanted(self) -> None:
-        """Raises the `Refusal` that has ended the tunnel, if one has."""
+        """Raises the `Refusal` that has ended the tunnel, or by which nobody is let in any more, if there is one."""
         ...
 
     def accept_terms(self, authorized: Authorized) -> None: ...

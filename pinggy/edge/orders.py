@@ -13,10 +13,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.orders import AskOrders, Close, Order
+from pinggy.wire.orders import AskOrders, Close, Drain, Order, Undrain
 
 log = Logger()
 
@@ -36,6 +37,7 @@ class OrderStream:
         *,
         core: CoreClient,
         tunnels: Tunnels,
+        drain: EdgeDrain,
         clock: IReactorTime,
         instance: str,
         after: int,
@@ -45,6 +47,7 @@ class OrderStream:
         self.answered: float | None = clock.seconds()
         self._core = core
         self._tunnels = tunnels
+        self._drain = drain
         self._clock = clock
         self._instance = instance
         self._after = after
@@ -82,6 +85,10 @@ class OrderStream:
                 tunnel = self._tunnels.get(order.tunnel)
                 if tunnel is not None:
                     tunnel.end(from_wire(order.code, order.text), min(order.grace, LONGEST_GRACE))
+            case Drain():
+                self._drain.begin(say=False)
+            case Undrain():
+                self._drain.end()
             case _:
                 log.debug("an order of a newer core was passed over: {order}", order=order)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -20,6 +20,7 @@ from pinggy.dns.zone import Probe, Zone
 from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.opening import Parts
@@ -40,6 +41,7 @@ from pinggy.settings import SettingsError
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.refusals import CoreAway, EdgeStopping
 from pinggy.wire.messages import Register, Registered
+from pinggy.wire.orders import GRACE
 
 log = Logger()
 
@@ -74,6 +76,14 @@ class EdgeService(Service):
         self.metrics = EdgeMetrics()
         self.readings = EdgeReadings(reactor, self.tunnels, self._certificates)
         self._shown = Listener(reactor, settings.metrics, self.shown)
+        self._drain = EdgeDrain(
+            core=core,
+            tunnels=self.tunnels,
+            clock=reactor,
+            instance=self._instance,
+            seconds=settings.clients.drain,
+        )
+        self._draining: Deferred[None] | None = None
         self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
         self._ssh: SshFactory | None = None
         self._renewal: Renewal | None = None
@@ -111,6 +121,7 @@ class EdgeService(Service):
         self._orders = OrderStream(
             core=self._core,
             tunnels=self.tunnels,
+            drain=self._drain,
             clock=self._reactor,
             instance=self._instance,
             after=registered.orders,
@@ -158,6 +169,7 @@ class EdgeService(Service):
             face=face,
             target=face.host(registered.region),
             clock=self._reactor,
+            closed=self._drain.refusal,
             metrics=self.metrics,
         )
         clients = self._settings.clients
@@ -211,6 +223,26 @@ class EdgeService(Service):
                     f"{error.socketError}."
                 ) from error
 
+    def drain(self) -> Deferred[None]:
+        """
+        Let nobody in, and send all away who are here; fires when nobody is left who would miss this edge. Until then
+        visitors are served, or sent on.
+        """
+        if self._ssh is None:
+            return succeed(None)
+        self._draining = Deferred.fromCoroutine(self._drain_away(self._ssh))
+        return self._draining.addErrback(lambda failure: failure.trap(CancelledError) and None)
+
+    async def _drain_away(self, ssh: SshFactory) -> None:
+        had_tunnels = len(self.tunnels) > 0
+        self._drain.begin(say=True)
+        await self._drain.empty()
+        last = self._reactor.seconds()
+        await ssh.hang_up(GRACE + GOODBYE)
+        if had_tunnels:
+            # Whoever remembers the old records comes here for as long.
+            await deferLater(self._reactor, max(0.0, last + self._settings.zone.ttl - self._reactor.seconds()))
+
     def stopService(self) -> Deferred[None]:
         """Close what listens, end all tunnels with a last line, give their names back."""
         super().stopService()
@@ -220,6 +252,9 @@ class EdgeService(Service):
         if self._ready is not None:
             self._ready.addErrback(lambda _: None)
             self._ready.cancel()
+        if self._draining is not None:
+            self._draining.cancel()
+        self._drain.stop()
         if self._renewal is not None:
             self._renewal.stop()
         if self._orders is not None:

@@ -23,7 +23,7 @@ class Options(UsageOptions):
 
 def makeService(options: Options) -> IService:
     service = made(lambda: EdgeDaemon(reactor, _settings(options), partial(give_up, reactor)))
-    stop_when_asked(reactor)
+    stop_when_asked(reactor, service.drain)
     return service
 
 

@@ -120,7 +120,9 @@ def test_a_tunnel_that_the_ledger_has_lost_is_closed_at_its_edge() -> None:
     """All of the way, over the rules of the core and the stream of orders."""
     edge = EdgeInMemory()
     reports = Reports(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", interval=INTERVAL)
-    orders = OrderStream(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", after=0)
+    orders = OrderStream(
+        core=edge.client, tunnels=edge.tunnels, drain=edge.drain, clock=edge.clock, instance="one", after=0
+    )
     reports.start()
     orders.start()
     pair = edge.join(edge.core.account("alice", names=("blog",)).reveal())

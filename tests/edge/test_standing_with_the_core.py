@@ -7,6 +7,7 @@ import pytest
 from pinggy.core.ledger import NewOrder
 from pinggy.edge.orders import LAST_WAIT, LONGEST_GRACE, OrderStream
 from pinggy.edge.renewal import Renewal
+from pinggy.tunnel.refusals import EdgeDraining
 from pinggy.wire.messages import Register
 from pinggy.wire.orders import Close
 from tests.support.edges import EdgeInMemory
@@ -32,6 +33,7 @@ class Standing:
         self.orders = OrderStream(
             core=self.edge.client,
             tunnels=self.edge.tunnels,
+            drain=self.edge.drain,
             clock=self.edge.clock,
             instance="one",
             after=registered[0],
@@ -108,6 +110,16 @@ def test_an_order_says_how_long_visitors_may_finish_a_minute_at_most(
     assert standing.session.status is None
     standing.pair.advance(1)
     assert standing.session.status == 1
+    standing.end()
+
+
+def test_the_operator_drains_the_edge_and_lets_it_serve_again(standing: Standing) -> None:
+    standing.edge.core.drains.begin("local")
+    standing.pair.advance(0)
+    assert standing.session.lines[-1] == EdgeDraining.of().text
+    assert not standing.edge.join().logged_in
+    standing.edge.core.drains.end("local")
+    assert standing.edge.join().logged_in
     standing.end()
 
 

@@ -53,10 +53,16 @@ class Daemon:
         self.lines.until(self._ready)
 
     def stop(self) -> int:
+        """At once, also where an edge would let its clients go first."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE)
+
+    def ask_to_stop(self) -> None:
+        """As systemd does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -95,7 +101,8 @@ class Daemon:
 class Deployment:
     """
     *regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds. *cores* are as many as wanted:
-    with more than one, ``core_port`` is that of a balancer in front of them.
+    with more than one, ``core_port`` is that of a balancer in front of them. *drains* are the seconds in which edges
+    send their clients away, by region.
     """
 
     def __init__(
@@ -106,10 +113,14 @@ class Deployment:
         connections_per_address: int = 256,
         zone_interval: float = 60.0,
         cores: int = 1,
+        ttl: int = 10,
+        drains: dict[str, float] | None = None,
     ) -> None:
         self.folder = folder
         self._connections_per_address = connections_per_address
         self._zone_interval = zone_interval
+        self._ttl = ttl
+        self._drains = drains or {}
         self.core_port = free_port()
         self.core_ports = [self.core_port] if cores == 1 else [free_port() for _ in range(cores)]
         self.public_port = free_port()
@@ -247,8 +258,10 @@ class Deployment:
             f'[certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
             f'[listen]\npublic = ["{address}:{self.public_port}"]\ntcp = "{address}"\n'
             f"[metrics]\n{self._shows(f'edge-{region}')}"
+            f"[clients]\ndrain = {self._drains.get(region, 30.0)}\n"
             f"[visitors]\nconnections_per_address = {self._connections_per_address}\n"
-            f"[face]\nhttp_port = {self.public_port}\nhttps_port = {self.public_port}\n{zone}"
+            f"[face]\nhttp_port = {self.public_port}\nhttps_port = {self.public_port}\n"
+            f"[zone]\nttl = {self._ttl}\n{zone}"
         )
         return Daemon(f"edge-{region}", self.folder, ["pinggy-edge", "--config", str(config)], "is ready")
 

@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 
 from pinggy.dns.zone import NameRecord, ZoneError
 from pinggy.edge.client import Peer
+from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.opening import Parts
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.ssh.client import ClientSettings
@@ -100,7 +101,7 @@ class NotedPorts:
 class EdgeInMemory:
     """*core*, *zone*, *ports* and *tunnels* may be looked into; `join` lets a client in."""
 
-    def __init__(self, settings: ClientSettings | None = None) -> None:
+    def __init__(self, settings: ClientSettings | None = None, drain: float = 30.0) -> None:
         self.clock = Clock()
         # Far from zero, so that a missing time is not taken for one.
         self.clock.advance(1000)
@@ -111,6 +112,7 @@ class EdgeInMemory:
         self.client = self.core.client()
         self.client.register(Register(instance="one"))
         self.face = PublicFace(domain="a.example")
+        self.drain = EdgeDrain(core=self.client, tunnels=self.tunnels, clock=self.clock, instance="one", seconds=drain)
         self.parts = Parts(
             core=self.client,
             zone=self.zone,
@@ -120,6 +122,7 @@ class EdgeInMemory:
             face=self.face,
             target="local.a.example",
             clock=self.clock,
+            closed=self.drain.refusal,
         )
         self.factory = SshFactory(self.parts, [ed25519_key()], settings or ClientSettings())
         self._pairs: list[Pair] = []

@@ -119,6 +119,7 @@ class FakeClient:
     opened: list[FakeStream] = field(default_factory=list)
     visitors: list[Peer] = field(default_factory=list)
     asked: list[Deferred[Stream]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     told: list[Refusal] = field(default_factory=list)
     left: list[Refusal] = field(default_factory=list)
     on_open: list[Deferred[FakeStream]] = field(default_factory=list)
@@ -146,6 +147,9 @@ class FakeClient:
 
     def probe(self) -> Deferred[None]:
         return succeed(None)
+
+    def tell(self, code: str, text: str) -> None:
+        self.lines.append(text)
 
     def announce(self, reason: Refusal) -> None:
         self.told.append(reason)

@@ -114,6 +114,8 @@ class TcpClient:
     def probe(self) -> Deferred[None]:
         return Deferred()
 
+    def tell(self, code: str, text: str) -> None: ...
+
     def announce(self, reason: Refusal) -> None: ...
 
     def leave(self, reason: Refusal) -> None:

@@ -19,7 +19,7 @@ from tests.support.service import PATIENCE, Lines
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # The core's own look at the zone must not mend what a test falsifies before the operator finds it.
-    made = Deployment(tmp_path_factory.mktemp("deployment"), zone_interval=3600.0)
+    made = Deployment(tmp_path_factory.mktemp("deployment"), zone_interval=3600.0, ttl=2, drains={"us": 2.0})
     try:
         made.start()
         yield made
@@ -194,3 +194,59 @@ def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, lo
     ssh.terminate()
     ssh.wait(PATIENCE)
     deployment.until_gone("truth")
+
+
+SORRY = "This edge is being taken out of service: connect again, another one answers."
+
+
+def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
+    deployment: Deployment, local: WebServer
+) -> None:
+    token = deployment.new_token("driver", "drive")
+    edge = deployment.edges["us"]
+    guest, client = deployment.ssh("us", "guest", local.port), deployment.ssh("us", token, local.port)
+    lines = Lines(client)
+    lines.until("http://drive.")
+    Lines(guest).until("https://")
+    edge.ask_to_stop()
+    lines.until("out of service: your tunnel is closed within 2 seconds")
+
+    # A client in a loop: here it is refused by a sentence, the next edge has it.
+    assert lines.rest()[-1] == SORRY
+    assert client.wait(PATIENCE) == 1
+    refused = deployment.ssh("us", token, local.port)
+    assert SORRY in "".join(Lines(refused).rest())
+    assert refused.wait(PATIENCE) == 255
+    row = next(row for row in deployment.pinggy("edge", "list").stdout.splitlines() if row.startswith("us "))
+    assert "draining" in row.split()
+    new = deployment.ssh("eu", token, local.port)
+    Lines(new).until("http://drive.")
+    assert '"method": "GET"' in deployment.visit("eu", "drive")
+
+    assert edge.process is not None
+    assert edge.process.wait(PATIENCE) == 0
+    assert guest.wait(PATIENCE) == 1
+    assert deployment.dig("drive") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+    edge.start()
+    row = next(row for row in deployment.pinggy("edge", "list").stdout.splitlines() if row.startswith("us "))
+    assert "serving" in row.split()
+    new.terminate()
+    new.wait(PATIENCE)
+    deployment.until_gone("drive")
+
+
+def test_who_asks_twice_does_not_wait(deployment: Deployment, local: WebServer) -> None:
+    edge = deployment.edges["ap"]
+    clients = [deployment.ssh("ap", "guest", local.port) for _ in range(2)]
+    lines = [Lines(each) for each in clients]
+    for each in lines:
+        each.until("https://")
+    edge.ask_to_stop()
+    for each in lines:
+        each.until("within 30 seconds")
+    edge.ask_to_stop()
+    assert edge.process is not None
+    assert edge.process.wait(PATIENCE) == 0
+    assert sorted(each.rest()[-1] for each in lines) == [SORRY, "This edge is stopping: start the tunnel again."]
+    assert [each.wait(PATIENCE) for each in clients] == [1, 1]
+    edge.start()

@@ -110,6 +110,10 @@ class SshClient(ConchUser):
         # Clients that do not know the request refuse it: that is life too.
         return answered.addErrback(self._refused_ping).addCallback(lambda _: None)
 
+    def tell(self, code: str, text: str) -> None:
+        for console in self._consoles:
+            console.tell(code, text)
+
     def announce(self, reason: Refusal) -> None:
         self._announced = True
         for console in self._consoles:

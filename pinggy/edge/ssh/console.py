@@ -142,6 +142,11 @@ class Console(FlowChannel):
         for refusal in refusals:
             self._refusal(refusal)
 
+    def tell(self, code: str, text: str) -> None:
+        """Show what happens to the tunnel."""
+        if not self._announced:
+            self._show({"type": "event", "code": code, "message": text}, text)
+
     def announce(self, reason: Refusal) -> None:
         """Show the reason, which stays the last line."""
         if self._announced:

@@ -49,7 +49,9 @@ class SshFactory(SSHFactory):
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, self._new_client)
         self._services: dict[bytes, Callable[[], SSHService]] = {
-            b"ssh-userauth": lambda: UserAuth(portal, lambda refusal: parts.metrics.login_refused(refusal.code)),
+            b"ssh-userauth": lambda: UserAuth(
+                portal, parts.closed, lambda refusal: parts.metrics.login_refused(refusal.code)
+            ),
             b"ssh-connection": Connection,
         }
         self.startFactory()
@@ -78,7 +80,13 @@ class SshFactory(SSHFactory):
             return succeed(None)
         self._empty = Deferred()
         bound = self._parts.clock.callLater(patience, self._cut_off)
-        return self._empty.addCallback(lambda _: bound.cancel() if bound.active() else None)
+
+        def over(result: Any) -> Any:
+            if bound.active():
+                bound.cancel()
+            return result
+
+        return self._empty.addBoth(over)
 
     def _cut_off(self) -> None:
         for transport in list(self._clients):

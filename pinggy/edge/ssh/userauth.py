@@ -39,16 +39,22 @@ PortalFor = Callable[[Transport, Login], Portal]
 
 class UserAuth(SSHUserAuthServer):
     """
-    The service ``ssh-userauth`` of one connection; *portal_for* makes the portal of one attempt, *turned_away* is told
-    of every refusal that ends the login.
+    The service ``ssh-userauth`` of one connection; *portal_for* makes the portal of one attempt, *closed* says why
+    nobody is let in at the moment, if so; *turned_away* is told of every refusal that ends the login.
     """
 
     _log = SILENT
     transport: Transport
     attemptsBeforeDisconnect = 10
 
-    def __init__(self, portal_for: PortalFor, turned_away: Callable[[Refusal], object] = lambda _: None) -> None:
+    def __init__(
+        self,
+        portal_for: PortalFor,
+        closed: Callable[[], Refusal | None] = lambda: None,
+        turned_away: Callable[[Refusal], object] = lambda _: None,
+    ) -> None:
         self._portal_for = portal_for
+        self._closed = closed
         self._turned_away = turned_away
         self._login = Login()
         self._busy = False
@@ -90,6 +96,10 @@ class UserAuth(SSHUserAuthServer):
             self._login = parse_user(user)
         except Refusal as refusal:
             self._turn_away(refusal)
+            return
+        closed = self._closed()
+        if closed is not None:
+            self._turn_away(closed)
             return
         self.supportedAuthentications = _methods(self._login)
         self.portal = self._portal_for(self.transport, self._login)
