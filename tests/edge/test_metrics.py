@@ -197,7 +197,9 @@ def test_a_full_window_stalls_its_visitor(watched: Watched) -> None:
 def test_the_age_of_what_the_core_said_is_shown(watched: Watched) -> None:
     edge, readings = watched.edge, watched.readings
     renewal = Renewal(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", lease=30.0)
-    orders = OrderStream(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", after=0)
+    orders = OrderStream(
+        core=edge.client, tunnels=edge.tunnels, drain=edge.drain, clock=edge.clock, instance="one", after=0
+    )
     readings.renewal, readings.orders = renewal, orders
     renewal.start()
     orders.start()
@@ -228,7 +230,13 @@ def test_the_age_of_what_the_core_said_is_shown(watched: Watched) -> None:
 def test_orders_are_counted_by_kind(watched: Watched) -> None:
     edge = watched.edge
     orders = OrderStream(
-        core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", after=0, metrics=edge.parts.metrics
+        core=edge.client,
+        tunnels=edge.tunnels,
+        drain=edge.drain,
+        clock=edge.clock,
+        instance="one",
+        after=0,
+        metrics=edge.parts.metrics,
     )
     orders.start()
     pair = watched.tunnel("one")
