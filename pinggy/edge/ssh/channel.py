@@ -98,7 +98,9 @@ class FlowChannel(SSHChannel):
         self._flush()
 
     def connectionHeld(self) -> None:
-        self._say_if_stopped()
+        # One that is being opened has no connection yet, and is told when it opens.
+        if self.isOpen:
+            self._say_if_stopped()
 
     def connectionReleased(self) -> None:
         self._flush()
