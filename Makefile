@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect help clean
+.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -17,6 +17,12 @@ test: $(VENV)/.test  ## install what the tests need, then run them
 
 test-install:  ## from a clone to a page behind the pasted lines, timed; WHEEL=1: no PostgreSQL but the wheel's
 	@tests/support/install-from-clone
+
+SEED ?= 1
+MINUTES ?= 60
+chaos: $(VENV)/.test  ## break a deployment of three regions by SEED for MINUTES, and prove what must hold
+	@tests/support/install-programs
+	$(BIN)/python -m tests.system.regions --seed $(SEED) --minutes $(MINUTES)
 
 check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff check .

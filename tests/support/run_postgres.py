@@ -1,5 +1,6 @@
 """
-A PostgreSQL of its own as a process: ``python -m tests.support.run_postgres FOLDER`` prints its URL, SIGTERM stops it.
+A PostgreSQL of its own as a process: ``python -m tests.support.run_postgres FOLDER [PORT]`` prints its URL, SIGTERM
+stops it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from twisted.python.failure import Failure
 from pinggy.core.managed_postgres import ManagedPostgres
 
 
-async def run(folder: Path) -> None:
-    postgres = ManagedPostgres(reactor, folder)
+async def run(folder: Path, port: int = 0) -> None:
+    postgres = ManagedPostgres(reactor, folder, port=port)
     url = await postgres.start()
     reactor.addSystemEventTrigger("before", "shutdown", postgres.stop)
     sys.stdout.write(url.reveal() + "\n")
@@ -28,5 +29,5 @@ def failed(failure: Failure) -> None:
 
 
 if __name__ == "__main__":
-    Deferred.fromCoroutine(run(Path(sys.argv[1]))).addErrback(failed)
+    Deferred.fromCoroutine(run(Path(sys.argv[1]), *map(int, sys.argv[2:]))).addErrback(failed)
     reactor.run()
