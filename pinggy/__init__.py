@@ -5,11 +5,11 @@ The map (imports point down only; ``make check`` holds it)::
 
     together  cli  testing       core and edge in one process; the operator's command; verified fakes
     core | edge | gate           the daemons; they never import each other
-    dns  daemon                  the names that we own; what daemons do alike under twistd
+    dns  daemon  metrics         the names that we own; what daemons do alike under twistd; numbers for Prometheus
     certificates  trust          what we show in TLS; whom we believe
     wire | http                  pure: what edge and core say; what visitors say
     tunnel                       pure: what a tunnel is
-    settings                     TOML to frozen values
+    settings  sockets            TOML to frozen values; where something listens
 
 The words (docs/architecture.rst has the whole glossary):
 

@@ -78,6 +78,7 @@ class CoreReadings(Metrics):
             ("tunnels_live", "Tunnels in the ledger that visitors may come to.", lambda each: each.live),
             ("edge_heard_seconds", "Since the edge last renewed.", lambda each: each.heard),
             ("orders_waiting", "Orders that the edge has not carried out.", lambda each: each.orders),
+            ("orders_oldest_seconds", "Since the oldest of them was written.", lambda each: each.oldest),
         ):
             self._gauges(name, text, "edge", self._by_edge(read))
 

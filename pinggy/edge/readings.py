@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from pinggy.certificates import Certificates
+from pinggy.edge.tally import Tally
 from pinggy.edge.tunnels import Tunnels
 from pinggy.metrics.metrics import Metrics
 from pinggy.tunnel.request import Kind
@@ -51,6 +53,7 @@ class EdgeReadings(Metrics):
         self.clients: Clients | None = None
         self.renewal: CoreLease | None = None
         self.orders: Answers | None = None
+        self._carried = Tally()
         self.dns_servers: Callable[[], Mapping[str, bool]] = dict
         self._clock = clock
         self._tunnels = tunnels
@@ -66,12 +69,17 @@ class EdgeReadings(Metrics):
             lambda: certificate.expires,
         )
 
+    def refresh(self) -> Deferred[None]:
+        # Once for all that is read of it: it asks every tunnel.
+        self._carried = self._tunnels.carried.sum()
+        return succeed(None)
+
     def _of_tunnels(self) -> None:
         tunnels = self._tunnels
         self._gauge("tunnels", "Tunnels that are live.", lambda: len(tunnels))
         self._gauges("forwardings", "Forwardings that are live, by kind.", "kind", self._kinds)
-        self._total("visitors", "Visitors that were let to a client.", lambda: tunnels.carried.sum().visitors)
-        self._gauge("visitors_open", "Visitors that are with a client now.", lambda: tunnels.carried.sum().open)
+        self._total("visitors", "Visitors that were let to a client.", lambda: self._carried.visitors)
+        self._gauge("visitors_open", "Visitors that are with a client now.", lambda: self._carried.open)
         self._totals("bytes", "Bytes carried to clients, and from them.", "direction", self._bytes)
 
     def _of_the_core(self) -> None:
@@ -84,7 +92,7 @@ class EdgeReadings(Metrics):
         return {kind.value: found[kind] for kind in Kind}
 
     def _bytes(self) -> Mapping[str, float]:
-        carried = self._tunnels.carried.sum()
+        carried = self._carried
         return {"to_client": carried.received, "from_client": carried.sent}
 
     def _dns_servers(self) -> Mapping[str, float]:

@@ -62,6 +62,8 @@ def parsed(text: str) -> Scraped:
 
 def exposed(*shown: Metrics) -> Scraped:
     """What *shown* would be asked for, without a port."""
+    for each in shown:
+        each.refresh()
     return parsed("".join(generate_latest(each.registry).decode() for each in shown))
 
 

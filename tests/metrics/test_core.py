@@ -66,6 +66,7 @@ async def test_an_edge_that_polls_is_seen_and_so_is_what_it_has_not_carried_out(
         await core.operator.close_tunnel("1" * 32)
         shown = await scrape(port)
         assert shown.value("pinggy_core_orders_waiting", edge="local") == 1
+        assert shown.value("pinggy_core_orders_oldest_seconds", edge="local") >= 0
         assert shown.value("pinggy_core_polls_waiting") == 0
         assert shown.value("pinggy_core_requests_total") == 2
         assert shown.value("pinggy_core_requests_in_hand") == 0

@@ -86,13 +86,14 @@ class Service:
         self.folder = folder
         self.state = folder / "state"
         self.https_port, self.http_port, self.core_port = free_port(), free_port(), free_port()
-        self.dns_port = free_port()
+        self.dns_port, self.metrics_port = free_port(), free_port()
         first = 20000 + os.getpid() % 40 * 200
         self.config = folder / "pinggy.toml"
         self.config.write_text(
             f'state = "{self.state}"\n{settings}\n'
             f"[listen]\nhttps_port = {self.https_port}\nhttp_port = {self.http_port}\n"
             f"dns_port = {self.dns_port}\ncore_port = {self.core_port}\n"
+            f'[metrics]\nlisten = "127.0.0.1:{self.metrics_port}"\n'
             f"[ports]\nfirst = {first}\nlast = {first + 199}\n"
             f"[limits]\n{limits or MANY}\n"
         )

@@ -83,7 +83,7 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("port", ["https_port", "http_port", "core_port", "dns_port"])
+@pytest.mark.parametrize("port", ["https_port", "http_port", "core_port", "dns_port", "metrics_port"])
 def test_garbage_on_a_port(service: Service, port: str) -> None:
     talks = [
         threading.Thread(target=say, args=(getattr(service, port), *pieces))

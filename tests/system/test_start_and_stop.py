@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.metrics.expositions import parsed
+from tests.support.public import curl
 from tests.support.service import PATIENCE, Service
 from tests.system.tools import Ssh, eventually, is_free, local_web, processes_of, tunnel, visit
 
@@ -37,7 +39,7 @@ def is_there(pid: int) -> bool:
 
 
 def nothing_is_left(service: Service) -> bool:
-    ports = (service.https_port, service.http_port, service.core_port, service.dns_port)
+    ports = (service.https_port, service.http_port, service.core_port, service.dns_port, service.metrics_port)
     return (
         processes_of(service.folder) == []
         and all(is_free(port) for port in ports)
@@ -95,6 +97,13 @@ def test_it_lives_where_others_may_not_enter_and_tells_no_secrets(new_service: N
     token = service.new_token("alice")
     with tunnel(service, token) as (_, name):
         assert visit(service, name)[0] == 200
+        metrics = curl(service, f"http://127.0.0.1:{service.metrics_port}/metrics").stdout.decode()
+    # Core and edge show theirs at one port, and nobody's name.
+    shown = parsed(metrics)
+    assert shown.value("pinggy_edge_tunnels") == shown.value("pinggy_core_tunnels", edge="local") == 1
+    assert shown.value("pinggy_edge_visitors_total") == 1
+    assert "alice" not in metrics
+    assert name not in metrics
     assert service.stop() == 0
     assert re.search(r"tunnel [0-9a-f]{32} of alice .* is live", service.log.read_text())
     said = service.log.read_text() + (service.state / "postgres" / "postgresql.log").read_text()

@@ -15,7 +15,7 @@ from pinggy.core.pool import Cursor, Pool
 class EdgeFigures:
     """
     Of one edge: its *tunnels*, those that are *live*, and the *orders* that it has not carried out. *heard* is the
-    seconds since it last renewed; None where it never did.
+    seconds since it last renewed, *oldest* those since its oldest order was written; None where there is none.
     """
 
     edge: str
@@ -23,6 +23,7 @@ class EdgeFigures:
     live: int
     heard: float | None
     orders: int
+    oldest: float | None
 
 
 def edge_figures(pool: Pool) -> Deferred[tuple[EdgeFigures, ...]]:
@@ -31,8 +32,8 @@ def edge_figures(pool: Pool) -> Deferred[tuple[EdgeFigures, ...]]:
     async def work(cursor: Cursor) -> tuple[EdgeFigures, ...]:
         await cursor.execute(_BY_EDGE)
         return tuple(
-            EdgeFigures(edge=edge, tunnels=tunnels, live=live, heard=heard, orders=orders)
-            for edge, tunnels, live, heard, orders in cursor.fetchall()
+            EdgeFigures(edge=edge, tunnels=tunnels, live=live, heard=heard, orders=orders, oldest=oldest)
+            for edge, tunnels, live, heard, orders, oldest in cursor.fetchall()
         )
 
     return pool.look(work)
@@ -44,7 +45,8 @@ _BY_EDGE = """
         coalesce(held.tunnels, 0),
         coalesce(held.live, 0),
         extract(epoch FROM now() - seen)::float8,
-        coalesce(waiting.orders, 0)
+        coalesce(waiting.orders, 0),
+        waiting.oldest
     FROM edges
     LEFT JOIN (
         SELECT edge, count(*) AS tunnels, count(part.tunnel) AS live
@@ -52,7 +54,8 @@ _BY_EDGE = """
         GROUP BY edge
     ) AS held ON held.edge = edges.name
     LEFT JOIN (
-        SELECT edge, count(*) AS orders FROM orders GROUP BY edge
+        SELECT edge, count(*) AS orders, extract(epoch FROM now() - min(written))::float8 AS oldest
+        FROM orders GROUP BY edge
     ) AS waiting ON waiting.edge = edges.name
     ORDER BY edges.name
 """
