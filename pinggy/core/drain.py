@@ -58,7 +58,7 @@ class Drains:
             await ledger.order([NewOrder(edge=name, order=Drain() if draining else Undrain())])
             return Done()
 
-        return self._ledger.transact(work).addCallback(self._committed, name, draining)
+        return self._ledger.transact(work, repeatable=False).addCallback(self._committed, name, draining)
 
     def _committed(self, done: Done, name: str, draining: bool) -> Done:
         self._log.info("edge {edge} {what}", edge=name, what="is draining" if draining else "takes tunnels again")

@@ -143,7 +143,7 @@ class Operator:
                 raise NotFound(f"There is no key {echo(fingerprint)}.")
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work, repeatable=False)
 
     # -- names ------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class Operator:
                 raise NotFound(f"There is no reserved name {echo(name)}.")
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work, repeatable=False)
 
     # -- ports ------------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class Operator:
                 raise NotFound(f"There is no reserved port {echo(port)}.")
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work, repeatable=False)
 
     # -- edges ------------------------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Operator:
             await ledger.tell(EdgesChanged(), *news_of(ended))
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work, repeatable=False)
 
     def _check_region(self, region: str) -> None:
         """A name of the zone has one meaning."""
@@ -314,7 +314,7 @@ class Operator:
             await ledger.tell(*news_of(ended))
             return Done()
 
-        return self._ledger.transact(work)
+        return self._ledger.transact(work, repeatable=False)
 
 
 def read_key(line: str) -> tuple[str, str, str]:

@@ -145,7 +145,8 @@ class _Store:
 class MemoryLedger(Ledger):
     """
     With *away* it refuses like a database that does not answer. *news* is told what its transactions say, and what
-    those of other cores do: of each ledger that was made with `beside`. With *deaf* nothing arrives from there.
+    those of other cores do: of each ledger that was made with `beside`. With *deaf* nothing arrives from there. With
+    *in_doubt* nobody hears of any commit: what may be repeated is done once more, from the start.
     """
 
     def __init__(self, clock: IReactorTime, news: News | None = None, store: _Store | None = None) -> None:
@@ -155,6 +156,7 @@ class MemoryLedger(Ledger):
         self._store.ledgers.append(self)
         self.away = False
         self.deaf = False
+        self.in_doubt = False
 
     def beside(self, news: News) -> MemoryLedger:
         """That of another core, over the same books."""
@@ -167,7 +169,11 @@ class MemoryLedger(Ledger):
     def transact(
         self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
     ) -> Deferred[T]:
-        return Deferred.fromCoroutine(self._transact(work))
+        return Deferred.fromCoroutine(self._in_doubt(work) if self.in_doubt and repeatable else self._transact(work))
+
+    async def _in_doubt(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> T:
+        await self._transact(work)
+        return await self._transact(work)
 
     async def _transact(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> T:
         if self.away:

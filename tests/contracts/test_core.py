@@ -59,7 +59,7 @@ asynchronous = pytest_twisted.ensureDeferred
 _ids = itertools.count(1)
 
 
-@pytest_twisted.async_yield_fixture(params=["in memory", "over HTTP"])
+@pytest_twisted.async_yield_fixture(params=["in memory", "in doubt", "over HTTP"])
 async def start(request: pytest.FixtureRequest, postgres: Databases, tmp_path: Path) -> AsyncIterator[Start]:
     """Start a core, with settings other than the usual ones where they are given; *grant_key*: with one."""
     started: list[OverHttp] = []
@@ -67,12 +67,15 @@ async def start(request: pytest.FixtureRequest, postgres: Databases, tmp_path: P
     async def in_memory(*, grant_key: bool = False, **changes: Any) -> Core:
         return InMemory(Ed25519PrivateKey.generate() if grant_key else None, **changes)
 
+    async def in_doubt(*, grant_key: bool = False, **changes: Any) -> Core:
+        return InMemory(Ed25519PrivateKey.generate() if grant_key else None, in_doubt=True, **changes)
+
     async def over_http(*, grant_key: bool = False, **changes: Any) -> Core:
         key = tmp_path / "grant.key" if grant_key else None
         started.append(await OverHttp.start(postgres.emptied(), grant_key=key, **changes))
         return started[-1]
 
-    yield in_memory if request.param == "in memory" else over_http
+    yield {"in memory": in_memory, "in doubt": in_doubt, "over HTTP": over_http}[request.param]
     for core in started:
         await core.stop()
 

@@ -65,12 +65,13 @@ def settings_for(url: Secret, **changes: Any) -> CoreSettings:
 
 
 class InMemory:
-    def __init__(self, key: Ed25519PrivateKey | None = None, **changes: Any) -> None:
+    def __init__(self, key: Ed25519PrivateKey | None = None, *, in_doubt: bool = False, **changes: Any) -> None:
         self._clock = Clock()
         settings = settings_for(Secret("postgresql://nowhere"), **changes)
         path = settings.relay_ca
         authority = None if path is None else ensure_relay_authority(path, datetime.now(UTC))
         self._core = FakeCore(self._clock, settings, key, authority)
+        self._core.ledger.in_doubt = in_doubt
         self.operator = self._core.operator
         self.drains = self._core.drains
         self.sweep = self._core.sweep
