@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,24 @@ def test_new_files_are_served_without_a_restart(first: LocalCertificate, second:
     assert served(certificates) == "CN=a.example"
     clock.advance(LOOK_AGAIN)
     assert served(certificates) == "CN=b.example"
+
+
+def test_when_it_runs_out_is_known_also_of_new_files(first: LocalCertificate, tmp_path: Path) -> None:
+    clock = Clock()
+    certificates = Certificates(first.certificate, first.key, clock)
+    expires = certificates.expires
+    assert expires is not None
+    assert expires > NOW.timestamp()
+    later = ensure_local_certificate(tmp_path / "later", "a.example", NOW + timedelta(days=1))
+    replace(first, later)
+    assert certificates.expires == expires
+    clock.advance(LOOK_AGAIN)
+    assert certificates.expires == expires + timedelta(days=1).total_seconds()
+    # What cannot be read is not in use.
+    clock.advance(LOOK_AGAIN)
+    first.certificate.write_text("garbage")
+    with logged("pinggy.certificates", LogLevel.warn):
+        assert certificates.expires == expires + timedelta(days=1).total_seconds()
 
 
 @pytest.mark.parametrize("damage", ["garbage", "missing", "half done", "another key"])

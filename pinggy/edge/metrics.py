@@ -30,7 +30,7 @@ class EdgeMetrics(Metrics):
         self._set_up = self._steps(
             "setup", "Seconds of setting up a batch of forwardings, by step.", "step", (*STEPS, "all")
         )
-        self._probe = self._seconds("client_probe", "How long clients took to answer whether they are alive.")
+        self._pings = self._seconds("client_ping", "Until a client answered a ping.")
         self._ended = self._words("tunnels_ended", "Tunnels that have ended, by why.", "reason", codes())
         self._refused = self._words("refusals", "Forwardings that were refused, by why.", "code", codes())
         self._logins = self._words("logins_refused", "Logins that were refused, by why.", "code", codes())
@@ -81,9 +81,9 @@ class EdgeMetrics(Metrics):
     def login_refused(self, code: str) -> None:
         self._logins.count(code)
 
-    def probed(self, seconds: float) -> None:
-        """A client has answered, or was given up."""
-        self._probe.observe(seconds)
+    def pinged(self, seconds: float) -> None:
+        """A client has answered a ping."""
+        self._pings.observe(seconds)
 
     def carried_out(self, kind: str) -> None:
         """An order of the core, by its tag."""

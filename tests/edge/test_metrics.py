@@ -268,3 +268,15 @@ def test_words_that_nobody_has_chosen_are_one() -> None:
     assert shown.value("pinggy_edge_relayed_out_total", mode="tls") == 1
     assert shown.value("pinggy_edge_relayed_in_total", mode="http") == 1
     assert shown.value("pinggy_edge_relay_refused_total", why="not-here") == 1
+
+
+def test_a_ping_that_is_answered_is_timed(watched: Watched) -> None:
+    pair = watched.tunnel("one")
+    # Silent for half of the bound, it is asked.
+    watched.edge.clock.advance(7.5)
+    assert watched.shown().value("pinggy_edge_client_ping_seconds_count") == 0
+    watched.edge.clock.advance(0.25)
+    pair.flush()
+    shown = watched.shown()
+    assert shown.value("pinggy_edge_client_ping_seconds_count") == 1
+    assert shown.value("pinggy_edge_client_ping_seconds_sum") == 0.25

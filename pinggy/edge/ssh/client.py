@@ -66,7 +66,7 @@ class SshClient(ConchUser):
         super().__init__()
         self._transport = transport
         self.clock = parts.clock
-        self._stalls = parts.metrics.stalls
+        self._metrics = parts.metrics
         self._settings = settings
         self.tunnel = ClientTunnel(parts, self, login, credential, identity)
         self._binds: dict[int, tuple[str, int]] = {}
@@ -97,7 +97,7 @@ class SshClient(ConchUser):
             return fail(StreamRefused("The client has left.", gone=True))
         if len(self.conn.channels) >= _MOST_CHANNELS:
             return fail(StreamRefused("The client has too many channels to answer for."))
-        channel = ForwardedChannel(self._stalls)
+        channel = ForwardedChannel(self._metrics.stalls)
         bind, port = self._binds[forwarding.number]
         self.conn.openChannel(channel, open_data(bind, port, visitor))
         return channel.opened.addTimeout(_OPEN_BOUND, self.clock, _not_opened)
@@ -108,7 +108,10 @@ class SshClient(ConchUser):
             return fail(ClientLeft.of())
         answered: Deferred[None] = self.conn.sendGlobalRequest(KEEPALIVE, b"", wantReply=1)
         # Clients that do not know the request refuse it: that is life too.
-        return answered.addErrback(self._refused_ping).addCallback(lambda _: None)
+        return answered.addErrback(self._refused_ping).addCallback(self._ponged, self.clock.seconds())
+
+    def _ponged(self, _: object, asked: float) -> None:
+        self._metrics.pinged(self.clock.seconds() - asked)
 
     def tell(self, code: str, text: str) -> None:
         for console in self._consoles:
