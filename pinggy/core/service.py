@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
+from pinggy.core.asks import Asks
 from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
 from pinggy.core.connections import Servers
@@ -75,6 +76,7 @@ class CoreService(Service):
         self.records = records
         self.sweep = Sweep(reactor, ledger, settings.lease, metrics)
         self._orders = OrderDesk(reactor, ledger, news)
+        asks = Asks(reactor, ledger, news, self._orders)
         self._zone = zone
         self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)
@@ -84,6 +86,7 @@ class CoreService(Service):
             ledger,
             authority,
             self._orders,
+            asks,
             Places(reactor, ledger, news),
             relay,
             self.operator,

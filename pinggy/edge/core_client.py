@@ -23,7 +23,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 
@@ -51,6 +51,8 @@ class CoreClient(Protocol):
         ...
 
     def certify(self, message: Certify) -> Deferred[Certified]: ...
+
+    def examined(self, message: Examined) -> Deferred[Done]: ...
 
     def report(self, message: Report) -> Deferred[Done]: ...
 

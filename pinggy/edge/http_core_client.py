@@ -47,7 +47,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 T = TypeVar("T")
@@ -132,6 +132,9 @@ class HttpCoreClient(CoreClient):
 
     def certify(self, message: Certify) -> Deferred[Certified]:
         return self._call(self._post(paths.CERTIFY, message, Certified))
+
+    def examined(self, message: Examined) -> Deferred[Done]:
+        return self._call(self._post(paths.EXAMINED, message, Done))
 
     def report(self, message: Report) -> Deferred[Done]:
         return self._call(self._post(paths.REPORT, message, Done))

@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.drain import EdgeDrain
+from pinggy.edge.examination import Examination
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.orders import AskOrders, Close, Drain, Order, Undrain
+from pinggy.wire.orders import AskOrders, Close, Drain, Examine, Order, Undrain
 
 log = Logger()
 
@@ -52,6 +53,7 @@ class OrderStream:
         self._instance = instance
         self._after = after
         self._metrics = metrics or EdgeMetrics()
+        self._examination = Examination(core=core, tunnels=tunnels, clock=clock)
         self._asking: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -59,6 +61,7 @@ class OrderStream:
         self._asking.addErrback(self._over)
 
     def stop(self) -> None:
+        self._examination.stop()
         if self._asking is not None:
             self._asking.cancel()
 
@@ -89,6 +92,8 @@ class OrderStream:
                 self._drain.begin(say=False)
             case Undrain():
                 self._drain.end()
+            case Examine():
+                self._examination.examine(order)
             case _:
                 log.debug("an order of a newer core was passed over: {order}", order=order)
 

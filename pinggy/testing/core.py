@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from pinggy.core.asks import Asks
 from pinggy.core.authority import Authority, digest_of
 from pinggy.core.config import CoreSettings, DatabaseSettings
 from pinggy.core.drain import Drains
@@ -48,7 +49,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 M = TypeVar("M")
@@ -85,6 +86,7 @@ class FakeCore:
         self.operator = Operator(self.ledger, settings)
         self.sweep = Sweep(clock, self.ledger, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
+        self.asks = Asks(clock, self.ledger, news, self.desk)
         self.drains = Drains(self.ledger)
         self.places = Places(clock, self.ledger, news)
         self.relay_authority = relay_authority
@@ -206,6 +208,9 @@ class _FakeClient(CoreClient):
             return succeed(certified(self._core.relay_authority, edge.name, said, datetime.now(UTC)))
 
         return self._said(answer, message)
+
+    def examined(self, message: Examined) -> Deferred[Done]:
+        return self._said(lambda edge, said: self._core.asks.answered(said.ask, said), message)
 
     def report(self, message: Report) -> Deferred[Done]:
         return self._said(self._core.reconciler.report, message)

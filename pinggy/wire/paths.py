@@ -36,6 +36,8 @@ TUNNELS = f"/{VERSION}/tunnels"
 ZONE = f"/{VERSION}/zone"
 ZONE_CHECK = f"/{VERSION}/zone/check"
 ZONE_MEND = f"/{VERSION}/zone/mend"
+# GET: is all well? GET .../TUNNEL-or-name: is that tunnel, from end to end?
+DOCTOR = f"/{VERSION}/doctor"
 # GET: the public key that zone gates check grants with
 GRANT_KEY = f"/{VERSION}/grant-key"
 

@@ -12,6 +12,7 @@ from pinggy.core.api.edges import EdgeMessage, OrdersMessage
 from pinggy.core.api.health import Healthz, Readyz
 from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
+from pinggy.core.asks import Asks
 from pinggy.core.authority import Authority
 from pinggy.core.drain import Drains
 from pinggy.core.ledger import Ledger
@@ -24,6 +25,7 @@ from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
+from pinggy.wire.orders import Examined
 from pinggy.wire.places import Certify, Where
 
 
@@ -31,6 +33,7 @@ def make_tree(
     ledger: Ledger,
     authority: Authority,
     orders: OrderDesk,
+    asks: Asks,
     places: Places,
     relay: RelayAuthority | None,
     office: Operator,
@@ -55,6 +58,7 @@ def make_tree(
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
         paths.REPORT: EdgeMessage(authority, messages.Report, reconciler.report),
         paths.ORDERS: OrdersMessage(authority, orders),
+        paths.EXAMINED: EdgeMessage(authority, Examined, lambda edge, message: asks.answered(message.ask, message)),
         paths.DRAINING: EdgeMessage(authority, messages.Draining, drains.said),
         paths.WHERE: EdgeMessage(authority, Where, places.where),
         paths.CERTIFY: EdgeMessage(
