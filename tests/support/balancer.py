@@ -1,12 +1,13 @@
 """
 One address in front of several cores: each new connection goes to one that lives, in turn.
 
-As a process: ``python -m tests.support.balancer PORT TARGET_PORT...``, all on loopback; it says when it listens, and
-SIGTERM ends it.
+As a process: ``python -m tests.support.balancer PORT TARGET_PORT...``, all on loopback, or at the address ``--host``;
+it says when it listens, and SIGTERM ends it.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,12 +71,13 @@ class _Front(_Side):
 
 
 class Balancer(Factory):
-    """In front of the loopback *ports*: listen with it."""
+    """In front of the *ports* of *host*: listen with it."""
 
     noisy = False
 
-    def __init__(self, reactor: Any, ports: Sequence[int]) -> None:
+    def __init__(self, reactor: Any, ports: Sequence[int], host: str = LOOPBACK) -> None:
         self._reactor = reactor
+        self._host = host
         self._ports = tuple(ports)
         self._turns: Iterator[int] = itertools.cycle(range(len(ports)))
 
@@ -87,7 +89,7 @@ class Balancer(Factory):
         first = next(self._turns)
         for port in self._ports[first:] + self._ports[:first]:
             try:
-                back = await TCP4ClientEndpoint(self._reactor, LOOPBACK, port, _CONNECT_SECONDS).connect(
+                back = await TCP4ClientEndpoint(self._reactor, self._host, port, _CONNECT_SECONDS).connect(
                     Factory.forProtocol(_Side)
                 )
             except OSError:
@@ -99,8 +101,13 @@ class Balancer(Factory):
 
 
 def main() -> None:
-    port, *targets = (int(word) for word in sys.argv[1:])
-    cast(Any, reactor).listenTCP(port, Balancer(reactor, targets), interface=LOOPBACK)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ports", nargs="+", type=int)
+    parser.add_argument("--host", default=LOOPBACK)
+    arguments = parser.parse_args()
+    port, *targets = arguments.ports
+    balancer = Balancer(reactor, targets, arguments.host)
+    cast(Any, reactor).listenTCP(port, balancer, interface=arguments.host)
     sys.stdout.write("the balancer listens\n")
     sys.stdout.flush()
     cast(Any, reactor).run()

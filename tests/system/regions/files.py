@@ -27,7 +27,9 @@ class Timing:
 
     lease: float = 5.0
     zone_interval: float = 5.0
+    report_interval: float = 10.0
     silence: float = 8.0
+    drain: float = 2.0
     ttl: int = 10
 
 
@@ -64,6 +66,8 @@ domain = "{DOMAIN}"
 operator_key = "{OPERATOR_KEY}"
 lease = {t.lease}
 zone_interval = {t.zone_interval}
+report_interval = {t.report_interval}
+relay_ca = "{folder / "relay-ca.pem"}"
 grant_key = "{folder / "grant.pem"}"
 [core.database]
 url = "{database}"
@@ -100,6 +104,7 @@ http_port = {PUBLIC}
 https_port = {PUBLIC}
 [clients]
 silence = {t.silence}
+drain = {t.drain}
 [visitors]
 connections_per_address = 2000
 [zone]

@@ -36,6 +36,7 @@ from tests.system.regions.population import EDGES, make_population
 from tests.system.regions.processes import Program
 
 HUB = "hub"
+CORES = (1, 2)
 WITH_POWERDNS = ("us", "eu")
 _SITES = (HUB, *EDGES, "clients", "visitors")
 
@@ -163,7 +164,7 @@ class World:
 
     async def _start_cores(self) -> None:
         zone = files.zone_servers(self._zone_sites, self.certificate, read_key=True)
-        for number in (1,):
+        for number in CORES:
             config = self.folder / f"core-{number}.toml"
             config.write_text(
                 files.core_toml(
@@ -171,6 +172,9 @@ class World:
                 )
             )
             await self._add(f"core-{number}", self.hub, _twistd("pinggy-core", config), "the core listens").start()
+        ports = [str(port) for port in (files.CORE, *(files.FIRST_CORE + number - 1 for number in CORES))]
+        words = [sys.executable, "-m", "tests.support.balancer", *ports, "--host", self.hub.address]
+        await self._add("balancer", self.hub, words, "the balancer listens").start()
 
     async def _start_gate(self, site: Site, grant_key: str) -> None:
         config = self.folder / f"gate-{site.name}.toml"
@@ -181,7 +185,7 @@ class World:
         words = ("--region", site.name, "--address", site.address, "--secret-only")
         secret = self.pinggy("edge", "add", site.name, *words)
         zone = files.zone_servers(self._zone_sites, self.certificate, read_key=False)
-        core = f"https://{self.hub.address}:{files.FIRST_CORE}"
+        core = f"https://{self.hub.address}:{files.CORE}"
         config = self.folder / f"edge-{site.name}.toml"
         config.write_text(files.edge_toml(site, core, secret, self.host_keys, zone, self.certificate, self.timing))
         await self._add(f"edge-{site.name}", site, _twistd("pinggy-edge", config), "is ready").start()
@@ -267,7 +271,7 @@ class World:
         """What the operator's command says, run at the hub or at *site*."""
         environment = {
             **os.environ,
-            "PINGGY_CORE": f"https://{self.hub.address}:{files.FIRST_CORE}",
+            "PINGGY_CORE": f"https://{self.hub.address}:{files.CORE}",
             "PINGGY_KEY_FILE": str(self.folder / "operator.key"),
             "SSL_CERT_FILE": str(self.certificate.file),
         }
