@@ -95,12 +95,12 @@ class LimitSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSettings:
     """
-    *lease* is seconds: an edge that does not renew within it has lost its tunnels. *kept_names* are labels that no
-    tunnel may have. With *free_names* an account may take names that nobody has reserved. *grant_key* is the file of
-    the key that signs grants, *relay_ca* of the authority that signs the certificates by which edges know each other;
-    each is made if there is none. *zone*: without servers, somebody else keeps it; it is
-    compared with the ledger every *zone_interval* seconds. Edges say every *report_interval* seconds what they hold.
-    With *entry* there is a host that leads to the nearest edge.
+    *lease* is seconds: an edge that does not renew within it has lost its tunnels. For *resume* seconds without the
+    core a client may come back to its tunnel. *kept_names* are labels that no tunnel may have. With *free_names* an
+    account may take names that nobody has reserved. *grant_key* is the file of the key that signs grants and tickets,
+    *relay_ca* of the authority that signs the certificates by which edges know each other; each is made if there is
+    none. *zone*: without servers, somebody else keeps it; it is compared with the ledger every *zone_interval* seconds.
+    Edges say every *report_interval* seconds what they hold. With *entry* there is a host that leads to the nearest edge.
     """
 
     domain: str
@@ -108,6 +108,7 @@ class CoreSettings:
     database: DatabaseSettings
     listen: ListenSettings = field(default_factory=ListenSettings)
     lease: float = 30.0
+    resume: float = 600.0
     anonymous_minutes: float = 60.0
     kept_names: tuple[str, ...] = ()
     free_names: bool = True
@@ -123,6 +124,8 @@ class CoreSettings:
 
     def __post_init__(self) -> None:
         at_least(self, "lease", 1)
+        if not 0 <= self.resume <= 86400:
+            raise ValueError("resume is not between 0 and 86400 seconds.")
         at_least(self, "anonymous_minutes", 0.01)
         at_least(self, "zone_interval", 1)
         at_least(self, "report_interval", 0.1)

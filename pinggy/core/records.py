@@ -63,5 +63,10 @@ class Records:
             raise NotFound("This core signs no grants: it has no setting grant_key.")
         return GrantKey(key=base64.b64encode(self._key.public_key().public_bytes_raw()).decode("ascii"))
 
+    @property
+    def signing_key(self) -> Ed25519PrivateKey | None:
+        """For what else the core signs."""
+        return self._key
+
     def _sign(self, claim: Claim) -> str:
         return "" if self._key is None else sign(claim, self._key)

@@ -38,6 +38,7 @@ from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, ensure_relay_authority
 from pinggy.core.sweep import Sweep
+from pinggy.core.tickets import Tickets
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.dns.powerdns.zone import PowerDnsZone
 from pinggy.metrics.listener import Listener
@@ -85,6 +86,7 @@ class CoreService(Service):
         tree = make_tree(
             ledger,
             authority,
+            Tickets(authority, records.signing_key, settings.resume),
             self._orders,
             asks,
             Places(reactor, ledger, news),

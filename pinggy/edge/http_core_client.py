@@ -5,6 +5,7 @@ How an edge speaks to the core: over HTTP.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -152,10 +153,13 @@ class HttpCoreClient(CoreClient):
     async def _renew(self, message: Renew) -> Renewed:
         """In as many messages as bodies are bounded to; at least one, which tells the core that this edge is there."""
         lost: list[Lost] = []
+        tickets: list[str] = []
         for start in range(0, max(1, len(message.tunnels)), _RENEWED_AT_ONCE):
-            part = Renew(instance=message.instance, tunnels=message.tunnels[start : start + _RENEWED_AT_ONCE])
-            lost += (await self._post(paths.RENEW, part, Renewed)).lost
-        return Renewed(lost=tuple(lost))
+            part = replace(message, tunnels=message.tunnels[start : start + _RENEWED_AT_ONCE])
+            renewed = await self._post(paths.RENEW, part, Renewed)
+            lost += renewed.lost
+            tickets += renewed.tickets
+        return Renewed(lost=tuple(lost), tickets=tuple(tickets))
 
     def _call(self, call: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         answer = Deferred.fromCoroutine(call)

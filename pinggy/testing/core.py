@@ -28,6 +28,7 @@ from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, certified
 from pinggy.core.sweep import Sweep
+from pinggy.core.tickets import Tickets
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
 from pinggy.testing.ledger import MemoryLedger
@@ -83,6 +84,7 @@ class FakeCore:
         self.ledger = MemoryLedger(clock, news)
         self.records = Records(settings.domain, key)
         self.authority = Authority(self.ledger, settings, self.records)
+        self.tickets = Tickets(self.authority, key, settings.resume)
         self.operator = Operator(self.ledger, settings)
         self.sweep = Sweep(clock, self.ledger, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
@@ -179,20 +181,20 @@ class _FakeClient(CoreClient):
         self._secret = secret
 
     def register(self, message: Register) -> Deferred[Registered]:
-        return self._said(self._core.authority.register, message)
+        return self._said(self._core.tickets.register, message)
 
     def identify(self, credential: Credential) -> Deferred[Identity]:
         message = _as_sent(Identify(credential=credential))
         return self._core.call(lambda: self._core.authority.identify(message.credential))
 
     def authorize(self, message: Authorize) -> Deferred[Authorized]:
-        return self._said(self._core.authority.authorize, message)
+        return self._said(self._core.tickets.authorize, message)
 
     def live(self, message: Live) -> Deferred[Done]:
         return self._said(self._core.authority.live, message)
 
     def renew(self, message: Renew) -> Deferred[Renewed]:
-        return self._said(self._core.authority.renew, message)
+        return self._said(self._core.tickets.renew, message)
 
     def release(self, message: Release) -> Deferred[Done]:
         return self._said(self._core.authority.release, message)

@@ -125,6 +125,7 @@ class Authorize:
 
     A second message with the same id extends the grant. *address* is the client's, in text. With *force* the
     names are taken from other tunnels of the same account at once. *taken_ports* could not be bound: not these.
+    *ticket* is the tunnel's, if it has one: the new one is for its forwardings too.
     """
 
     tunnel: str
@@ -133,6 +134,7 @@ class Authorize:
     wants: tuple[Want, ...]
     force: bool = False
     taken_ports: tuple[int, ...] = ()
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +182,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew:
-    """All tunnels that the edge holds, each with its usage."""
+    """All tunnels that the edge holds, each with its usage. *tickets*, of some of them, shall be good for longer."""
 
     instance: str
     tunnels: tuple[Usage, ...]
+    tickets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
+    """*tickets* are new ones for those shown, in any order."""
+
     lost: tuple[Lost, ...] = ()
+    tickets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

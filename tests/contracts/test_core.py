@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import base64
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity, Limits
 from pinggy.tunnel.request import Kind
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator as office
+from pinggy.wire import ticket
 from pinggy.wire.messages import (
     Authorize,
     Authorized,
@@ -1327,3 +1330,64 @@ async def test_the_label_of_the_entry_is_nobodys(start: Start) -> None:
     assert answer.results[0].code == refusals.NameNotOffered.code
     with pytest.raises(refusals.Conflict, match="that of the entry"):
         await core.operator.add_edge(office.AddEdge(name="e", region="go", addresses=("192.0.2.1",)))
+
+
+# -- tickets ----------------------------------------------------------------------------------------------------------
+
+
+async def key_and_edge(core: Core) -> tuple[Ed25519PublicKey, CoreClient]:
+    edge = await core.edge("e1")
+    registered = await edge.register(Register(instance="i"))
+    return Ed25519PublicKey.from_public_bytes(base64.b64decode(registered.grant_key)), edge
+
+
+@asynchronous
+async def test_an_accounts_grant_comes_with_a_ticket_for_all_of_it(start: Start) -> None:
+    core = await start(grant_key=True, resume=300.0)
+    key, edge = await key_and_edge(core)
+    token, tunnel = await token_of(core, "ann", names=("blog",)), tunnel_id()
+    first = await edge.authorize(ask(http(1), by=token, tunnel=tunnel))
+    of_first = ticket.verify(first.ticket, key)
+    assert (of_first.tunnel, of_first.identity) == (tunnel, first.identity)
+    assert of_first.credential == ticket.digest_of(ByToken(token=token))
+    assert of_first.forwardings == (granted(first),)
+    assert 0 <= time.time() + 300 - of_first.not_after < 60
+    # A later one of the tunnel is for what it had before too.
+    second = await edge.authorize(ask(http(2, "shop"), by=token, tunnel=tunnel, ticket=first.ticket))
+    assert ticket.verify(second.ticket, key).forwardings == (granted(first), granted(second))
+    # But not for what another tunnel has.
+    other = await edge.authorize(ask(http(1, "club"), by=token, ticket=first.ticket))
+    assert ticket.verify(other.ticket, key).forwardings == (granted(other),)
+
+
+@asynchronous
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"grant_key": True, "resume": 0.0}, True), ({}, True), ({"grant_key": True}, False)],
+    ids=["off", "no key", "no account"],
+)
+async def test_there_is_no_ticket(start: Start, settings: dict[str, Any], named: bool) -> None:
+    core = await start(**settings)
+    edge = await registered(core)
+    token = await token_of(core, "ann") if named else None
+    answer = await edge.authorize(ask(http(1), by=token))
+    assert granted(answer)
+    assert answer.ticket == ""
+
+
+@asynchronous
+async def test_tickets_of_tunnels_that_go_on_are_renewed(start: Start) -> None:
+    core = await start(grant_key=True)
+    key, edge = await key_and_edge(core)
+    token = await token_of(core, "ann")
+    live, over = tunnel_id(), tunnel_id()
+    tickets = [(await edge.authorize(ask(http(1), by=token, tunnel=each))).ticket for each in (live, over)]
+    await edge.release(Release(tunnel=over, code="client-left"))
+    usages = (Usage(tunnel=live), Usage(tunnel=over))
+    (renewed,) = (await edge.renew(Renew(instance="i", tunnels=usages, tickets=(*tickets, "nonsense")))).tickets
+    before, after = ticket.verify(tickets[0], key), ticket.verify(renewed, key)
+    assert after.not_after >= before.not_after
+    assert replace(after, not_after=before.not_after) == before
+    # Whoever does not hold the tunnel gets none.
+    far = await registered(core, "e2", "eu")
+    assert (await far.renew(Renew(instance="i", tunnels=usages, tickets=tuple(tickets)))).tickets == ()

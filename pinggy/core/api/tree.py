@@ -22,6 +22,7 @@ from pinggy.core.places import Places
 from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, certified
+from pinggy.core.tickets import Tickets
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
@@ -32,6 +33,7 @@ from pinggy.wire.places import Certify, Where
 def make_tree(
     ledger: Ledger,
     authority: Authority,
+    tickets: Tickets,
     orders: OrderDesk,
     asks: Asks,
     places: Places,
@@ -48,13 +50,13 @@ def make_tree(
     for path, resource in {
         paths.HEALTHZ: Healthz(),
         paths.READYZ: Readyz(ledger),
-        paths.REGISTER: EdgeMessage(authority, messages.Register, authority.register),
+        paths.REGISTER: EdgeMessage(authority, messages.Register, tickets.register),
         paths.IDENTIFY: EdgeMessage(
             authority, messages.Identify, lambda edge, message: authority.identify(message.credential)
         ),
-        paths.AUTHORIZE: EdgeMessage(authority, messages.Authorize, authority.authorize),
+        paths.AUTHORIZE: EdgeMessage(authority, messages.Authorize, tickets.authorize),
         paths.LIVE: EdgeMessage(authority, messages.Live, authority.live),
-        paths.RENEW: EdgeMessage(authority, messages.Renew, authority.renew),
+        paths.RENEW: EdgeMessage(authority, messages.Renew, tickets.renew),
         paths.RELEASE: EdgeMessage(authority, messages.Release, authority.release),
         paths.REPORT: EdgeMessage(authority, messages.Report, reconciler.report),
         paths.ORDERS: OrdersMessage(authority, orders),
