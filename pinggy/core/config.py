@@ -100,7 +100,8 @@ class CoreSettings:
     account may take names that nobody has reserved. *grant_key* is the file of the key that signs grants and tickets,
     *relay_ca* of the authority that signs the certificates by which edges know each other; each is made if there is
     none. *zone*: without servers, somebody else keeps it; it is compared with the ledger every *zone_interval* seconds.
-    Edges say every *report_interval* seconds what they hold. With *entry* there is a host that leads to the nearest edge.
+    Edges say every *report_interval* seconds what they hold. With *entry* there is a host that leads to the nearest
+    edge.
     """
 
     domain: str
