@@ -38,10 +38,11 @@ class NoAnswer(Enum):
 
 
 class _Ask:
-    """One question that waits for its answer, a wire value of *cls*."""
+    """One question to *edge* that waits for its answer, a wire value of *cls*."""
 
-    def __init__(self, cls: type[Any]) -> None:
+    def __init__(self, edge: str, cls: type[Any]) -> None:
         self.id = secrets.token_hex(16)
+        self.edge = edge
         self.attached = False
         self.answer: Deferred[Any] = Deferred()
         self._cls = cls
@@ -77,7 +78,7 @@ class Asks:
         return cast("Deferred[A | NoAnswer]", Deferred.fromCoroutine(self._put(edge, order, answer, seconds)))
 
     async def _put(self, edge: str, order: Callable[[str], Order], answer: type[A], seconds: float) -> Any:
-        ask = _Ask(answer)
+        ask = _Ask(edge, answer)
         self._open[ask.id] = ask
         bounds = [self._clock.callLater(seconds, ask.end, NoAnswer.SILENT)]
 
@@ -96,7 +97,7 @@ class Asks:
                     bound.cancel()
 
     def _look(self, ask: _Ask) -> None:
-        if not ask.attached:
+        if not ask.attached and not self._desk.attached(ask.edge):
             ask.end(NoAnswer.UNATTACHED)
 
     def answered(self, ask: str, message: object) -> Deferred[Done]:

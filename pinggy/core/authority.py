@@ -11,8 +11,8 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -20,14 +20,17 @@ from twisted.logger import Logger
 from pinggy.core.claims import Claimant, Claims
 from pinggy.core.config import CoreSettings
 from pinggy.core.handovers import Handover
+from pinggy.core.identities import FINGERPRINT, identified
 from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, NewTunnel, Transaction, TunnelEntry, closing, news_of
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import NamesLive
+from pinggy.core.patience import Patience
 from pinggy.core.places import displaced, placed
 from pinggy.core.records import Records
+from pinggy.core.takeover import How, Outcome, Probes, settle
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
-from pinggy.tunnel.grant import ANONYMOUS, Identity, Limits
+from pinggy.tunnel.grant import Identity, Limits
 from pinggy.tunnel.refusals import (
     Conflict,
     LeaseLost,
@@ -37,17 +40,14 @@ from pinggy.tunnel.refusals import (
     Refusal,
     from_wire,
 )
-from pinggy.tunnel.token import parse_token
 from pinggy.wire.messages import (
     Authorize,
     Authorized,
-    ByKey,
-    ByToken,
     Credential,
     Done,
     Granted,
     Live,
-    Nobody,
+    Lost,
     Refused,
     Register,
     Registered,
@@ -60,7 +60,6 @@ from pinggy.wire.messages import (
 
 _TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}", re.ASCII)
 _CODE = re.compile(r"[a-z-]{1,40}", re.ASCII)
 _MOST_WANTS = 1000
 _MOST_HOST_KEYS = 20
@@ -68,23 +67,23 @@ _HIGHEST_NUMBER = 2**31 - 1
 _HIGHEST_COUNT = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What a transaction has come to: the *answer*, and from how many tunnels names were taken by force."""
-
-    answer: Authorized
-    superseded: int = 0
-
-
 class Authority:
     _log = Logger()
 
     def __init__(
-        self, ledger: Ledger, settings: CoreSettings, records: Records, metrics: CoreMetrics | None = None
+        self,
+        ledger: Ledger,
+        settings: CoreSettings,
+        records: Records,
+        probes: Probes,
+        patience: Patience,
+        metrics: CoreMetrics | None = None,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._records = records
+        self._probes = probes
+        self._patience = patience
         self._metrics = metrics or CoreMetrics()
 
     # -- edges ------------------------------------------------------------------------------------------------
@@ -105,7 +104,7 @@ class Authority:
         """*edge* has started: the tunnels of its earlier instances are over."""
         _check(_INSTANCE.fullmatch(message.instance), "Register.instance")
         _check(len(message.host_keys) <= _MOST_HOST_KEYS, "Register.host_keys")
-        _check(all(map(_FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
+        _check(all(map(FINGERPRINT.fullmatch, message.host_keys)), "Register.host_keys")
         _check(message.relay_port is None or 1 <= message.relay_port <= 65535, "Register.relay_port")
 
         async def work(ledger: Transaction) -> Registered:
@@ -136,7 +135,11 @@ class Authority:
 
     def identify(self, credential: Credential) -> Deferred[Identity]:
         """Fails with `TokenMistyped`, `TokenUnknown` or `KeyUnknown`."""
-        return self._ledger.look(lambda ledger: _identity(ledger, credential))
+
+        async def work(ledger: Transaction) -> Identity:
+            return (await identified(ledger, credential)).identity
+
+        return self._ledger.look(work)
 
     # -- tunnels ----------------------------------------------------------------------------------------------
 
@@ -155,16 +158,22 @@ class Authority:
         message = replace(message, address=message.address.partition("%")[0])
         subnet = subnet_of(message.address)
 
-        def committed(done: _Outcome) -> Authorized:
-            for _ in range(done.superseded):
-                self._metrics.taken_over("force")
-            return done.answer
+        def run(gone: Mapping[str, How]) -> Deferred[Outcome]:
+            work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet, gone))
+            return work.addCallback(self._authorized)
 
-        work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet))
-        return work.addCallback(committed)
+        return Deferred.fromCoroutine(settle(run, self._probes))
 
-    async def _authorize(self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str) -> _Outcome:
-        identity = await _identity(ledger, message.credential)
+    def _authorized(self, outcome: Outcome) -> Outcome:
+        for how in outcome.ended:
+            self._metrics.taken_over(how.value)
+        return outcome
+
+    async def _authorize(
+        self, ledger: Transaction, edge: EdgeEntry, message: Authorize, subnet: str, gone: Mapping[str, How]
+    ) -> Outcome:
+        who = await identified(ledger, message.credential)
+        identity = who.identity
         # One at a time for this tunnel (its release may overtake it) and for whom the limits count.
         whose = f"subnet {subnet}" if identity.account is None else f"account {identity.account}"
         await ledger.lock(f"tunnel {message.tunnel}", whose)
@@ -182,7 +191,7 @@ class Authority:
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             refusal = await self._too_many(ledger, identity, subnet)
             if refusal is not None:
-                return _Outcome(answer=self._answer(identity, expires_in, _refused(message.wants, refusal), ()))
+                return Outcome(answer=self._answer(identity, expires_in, _refused(message.wants, refusal), ()))
             await ledger.add_tunnel(
                 NewTunnel(
                     id=message.tunnel,
@@ -203,29 +212,35 @@ class Authority:
                 region=edge.region,
                 identity=identity,
                 address=message.address,
-                force=message.force,
                 taken_ports=frozenset(message.taken_ports),
                 new=tunnel is None,
+                force=How.FORCE if message.force else How.NEWEST_WINS if who.newest_wins else None,
+                gone=gone,
+                believes_leases=self._patience.is_over,
             ),
         )
         results = await claims.serve(message.wants)
         old: tuple[Handover, ...] = ()
         if tunnel is None and not any(isinstance(result, Granted) for result in results):
             await ledger.forget_tunnel(message.tunnel)
-            if claims.superseded:
+            if claims.ended:
                 await ledger.order(closing(await ledger.finish_handovers((message.tunnel,))))
-        elif tunnel is not None or claims.superseded:
+        elif tunnel is not None or claims.ended:
             # Also those of an answer that was not heard.
             old = await ledger.handovers(message.tunnel)
-        await ledger.tell(*news_of(claims.superseded))
-        return _Outcome(answer=self._answer(identity, expires_in, results, old), superseded=len(claims.superseded))
+        await ledger.tell(*news_of([ended for ended, _ in claims.ended]))
+        return Outcome(
+            answer=self._answer(identity, expires_in, results, old),
+            ended=tuple(how for _, how in claims.ended),
+            met=tuple(claims.met.values()),
+        )
 
     def _answer(
         self,
         identity: Identity,
         expires_in: float | None,
         results: tuple[Granted | Refused, ...],
-        superseded: Sequence[Handover],
+        old: Sequence[Handover],
     ) -> Authorized:
         limits = self._settings.limits
         return Authorized(
@@ -233,7 +248,7 @@ class Authority:
             limits=Limits(forwardings=limits.forwardings_per_tunnel, channels=limits.channels_per_tunnel),
             results=results,
             expires_in=expires_in,
-            superseded=tuple(each.tunnel for each in superseded),
+            lost=tuple(Lost(tunnel=each.tunnel, code=each.reason.code, text=each.reason.text) for each in old),
         )
 
     async def _too_many(self, ledger: Transaction, identity: Identity, subnet: str) -> LimitReached | None:
@@ -350,31 +365,6 @@ def subnet_of(address: str) -> str:
             return str(ip.ipv4_mapped)
         return str(ipaddress.ip_network((int(ip), 64), strict=False))
     return str(ip)
-
-
-async def _identity(ledger: Transaction, credential: Credential) -> Identity:
-    match credential:
-        case Nobody():
-            return ANONYMOUS
-        case ByToken():
-            return await _identity_by_token(ledger, credential.token)
-        case ByKey():
-            if not _FINGERPRINT.fullmatch(credential.fingerprint):
-                raise MalformedMessage("ByKey.fingerprint is not a SHA256: fingerprint.")
-            account = await ledger.account_of_key(credential.fingerprint)
-            if account is None:
-                raise refusals.KeyUnknown.of()
-            return Identity(account=account, label=credential.fingerprint)
-
-
-async def _identity_by_token(ledger: Transaction, secret: Secret) -> Identity:
-    token = parse_token(secret.reveal())
-    if token is None:
-        raise refusals.TokenMistyped.of()
-    entry = await ledger.token(token.prefix)
-    if entry is None or not hmac.compare_digest(entry.digest, token.digest) or entry.revoked:
-        raise refusals.TokenUnknown.of(token.prefix)
-    return Identity(account=entry.account, label=entry.prefix)
 
 
 def _check_same(tunnel: TunnelEntry, edge: EdgeEntry, identity: Identity) -> None:

@@ -7,13 +7,14 @@ other's names. A name or port is had by claiming it in the ledger, never by look
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pinggy.core.config import CoreSettings
 from pinggy.core.handovers import Handover
 from pinggy.core.ledger import Claim, Ended, Held, Holder, Transaction
 from pinggy.core.records import Records
+from pinggy.core.takeover import How
 from pinggy.tunnel import names, refusals
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import Busy, Fault, LimitReached, NameNotYours, NeedsAccount, PortNotBound, Refusal
@@ -24,28 +25,25 @@ from pinggy.wire.messages import Granted, Refused, Want
 _ROUNDS = 20
 
 
-class _Busy(Busy):
-    """Held by the tunnel *holder* of the same account."""
-
-    def __init__(self, holder: Holder) -> None:
-        super().__init__(Busy.of(holder.identity.label).text)
-        self.holder = holder.tunnel
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
     """
     The tunnel that claims, at an edge of *region*; a *new* one holds nothing yet. *taken_ports* could not be bound by
     that edge.
+
+    Of older tunnels of its account it takes over those that are *gone*, with *believes_leases* those whose lease is
+    over, and every one of them where *force* says how.
     """
 
     tunnel: str
     region: str
     identity: Identity
     address: str
-    force: bool
     taken_ports: frozenset[int]
     new: bool = False
+    force: How | None = None
+    gone: Mapping[str, How] = field(default_factory=dict)
+    believes_leases: bool = False
 
 
 class Claims:
@@ -56,7 +54,7 @@ class Claims:
     answer. A named want for the name (or port) that the tunnel's own default forwarding got earlier takes it over,
     with a new epoch: the default one has then come to its end and gets no other.
 
-    *superseded*, after `serve`, are the tunnels that were ended by force.
+    After `serve`, *ended* are the tunnels that were taken over, and *met* those of the same account that were not.
     """
 
     def __init__(self, ledger: Transaction, settings: CoreSettings, records: Records, claimant: Claimant) -> None:
@@ -67,7 +65,8 @@ class Claims:
         self._account = claimant.identity.account
         self._held: dict[int, Held] = {}
         self._regions: frozenset[str] = frozenset()
-        self.superseded: list[Ended] = []
+        self.ended: list[tuple[Ended, How]] = []
+        self.met: dict[str, Holder] = {}
 
     async def serve(self, wants: Sequence[Want]) -> tuple[Granted | Refused, ...]:
         """One result for each of *wants*, in their order; their numbers are distinct."""
@@ -86,8 +85,7 @@ class Claims:
             record = self._records.name(forwarding.name, self._claimant.region, forwarding.epoch)
             return Granted(forwarding=forwarding, proof=record.proof)
         except Refusal as refusal:
-            holder = refusal.holder if isinstance(refusal, _Busy) else None
-            return Refused(code=refusal.code, text=refusal.text, number=want.number, holder=holder)
+            return Refused(code=refusal.code, text=refusal.text, number=want.number)
 
     async def _grant(self, want: Want) -> Forwarding:
         if want.kind is Kind.UDP:
@@ -185,17 +183,22 @@ class Claims:
         )
 
     async def _first_of(self, claims: Sequence[Claim]) -> Forwarding | None:
-        """The first that is free; where all are busy, the first of them is taken by force, or refused as busy."""
+        """The first that is free; where all are busy, the first of them that may be taken over, or refused as busy."""
         for claim in claims:
             granted = await self._try(claim)
             if granted is not None:
                 return granted
+        busy: Busy | None = None
         for claim in claims:
             try:
                 return await self._take(claim)
             except refusals.Held:
                 # Reserved while somebody else's tunnel was on it: theirs until it ends.
                 continue
+            except Busy as refusal:
+                busy = busy or refusal
+        if busy is not None:
+            raise busy
         return None
 
     async def _try(self, claim: Claim) -> Forwarding | None:
@@ -238,15 +241,23 @@ class Claims:
             return
         if self._account is None or holder.identity.account != self._account:
             raise refusals.Held.of(_thing(claim))
-        if not self._claimant.force:
-            raise _Busy(holder)
-        await self._end(holder, refusals.TakenOver.of(self._claimant.address))
-
-    async def _end(self, holder: Holder, reason: Refusal) -> None:
+        how = self._how(holder)
+        if how is None:
+            self.met[holder.tunnel] = holder
+            raise Busy.of(holder.identity.label)
+        reason = how.reason(self._claimant.address)
         for ended in await self._ledger.end((holder.tunnel,), reason):
             old = Handover(tunnel=ended.tunnel, edge=ended.edge, reason=reason)
             await self._ledger.hand_over(old, self._claimant.tunnel)
-            self.superseded.append(ended)
+            self.ended.append((ended, how))
+
+    def _how(self, holder: Holder) -> How | None:
+        """How *holder* may be taken over, if it may."""
+        if self._claimant.force is not None:
+            return self._claimant.force
+        if holder.lease_over and self._claimant.believes_leases:
+            return How.LEASE_OVER
+        return self._claimant.gone.get(holder.tunnel)
 
     def _got(self, claim: Claim, epoch: int) -> Forwarding:
         forwarding = Forwarding(number=claim.number, kind=claim.kind, name=claim.name, epoch=epoch, port=claim.port)

@@ -99,10 +99,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The live tunnel that holds a name or port."""
+    """The live tunnel that holds a name or port, at *edge*."""
 
     tunnel: str
     identity: Identity
+    edge: str
+    lease_over: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class OrderDesk:
         self._ledger = ledger
         self._waiting: dict[str, _Poll] = {}
         self._answered: dict[str, float] = {}
+        self._come: set[str] = set()
         self._closed = False
         news.hear(OrdersWritten, lambda news: self._wake(news.edges))
         news.on_gap.append(lambda: self._wake(list(self._waiting)))
@@ -106,6 +107,10 @@ class OrderDesk:
         answered = self._answered.get(edge)
         return edge in self._waiting or (answered is not None and self._clock.seconds() < answered + ATTACHED)
 
+    def has_come(self, edge: str) -> bool:
+        """Whether *edge* has ever asked this core."""
+        return edge in self._come
+
     def hang_up(self, refusal: Refusal) -> None:
         """Every poll that waits fails with *refusal*."""
         for poll in list(self._waiting.values()):
@@ -117,6 +122,7 @@ class OrderDesk:
         self.hang_up(_stopping())
 
     async def _ask(self, edge: str, message: AskOrders, poll: _Poll) -> Orders:
+        self._come.add(edge)
         older, self._waiting[edge] = self._waiting.get(edge), poll
         if older is not None:
             older.end()

@@ -37,6 +37,7 @@ _RETURNS = frozenset(
         refusals.EdgeStopping,
         refusals.LeaseLost,
         refusals.ClientSilent,
+        refusals.EdgeCutOff,
     )
 )
 STAYS = 300.0  # seconds for which an edge of another region listens at the port of a tunnel that has left it

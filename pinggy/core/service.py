@@ -30,9 +30,11 @@ from pinggy.core.news import News
 from pinggy.core.news_listener import NewsListener
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
+from pinggy.core.patience import Patience
 from pinggy.core.places import Places
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
+from pinggy.core.probes import ProbeDesk
 from pinggy.core.readings import CoreReadings
 from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
@@ -72,12 +74,14 @@ class CoreService(Service):
         news = News()
         self._news_listener = NewsListener(reactor, servers, news)
         ledger = PostgresLedger(pool, news)
-        authority = Authority(ledger, settings, records, metrics)
-        self.operator = Operator(ledger, settings)
-        self.records = records
-        self.sweep = Sweep(reactor, ledger, settings.lease, metrics)
         self._orders = OrderDesk(reactor, ledger, news)
         asks = Asks(reactor, ledger, news, self._orders)
+        patience = Patience(reactor, settings.lease)
+        probes = ProbeDesk(reactor, asks, self._orders)
+        authority = Authority(ledger, settings, records, probes, patience, metrics)
+        self.operator = Operator(ledger, settings)
+        self.records = records
+        self.sweep = Sweep(reactor, ledger, patience, metrics)
         self._zone = zone
         self._custodian = None if zone is None else _custodian(reactor, settings, ledger, records, news, zone, metrics)
         office = ZoneOffice(ledger, records, self._custodian)

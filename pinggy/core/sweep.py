@@ -1,5 +1,5 @@
 """
-Ends the tunnels whose lease is over: their edge is gone, or cut off.
+Ends the tunnels whose lease is over: their edge is gone, or cut off. It looks six times in a lease.
 
 A core that starts, or that could not sweep for a while (its database was away, it stood still), waits one whole
 lease first: the edges must have had the time to renew.
@@ -15,36 +15,33 @@ from twisted.python.failure import Failure
 
 from pinggy.core.ledger import Ledger, LedgerAway, Transaction, closing, news_of
 from pinggy.core.metrics import CoreMetrics
+from pinggy.core.patience import Patience
 from pinggy.tunnel.refusals import Expired, LeaseLost
 
-# Rounds in a lease: a dead tunnel is over at most a sixth of a lease late.
-_ROUNDS = 6
 _EARLY_RELEASES_KEPT = 600.0
 _HISTORY_KEPT = 90 * 24 * 3600.0
 
 
 class Sweep:
-    """*lease* is seconds."""
+    """It is also who keeps *patience*: no other loop looks at the database as often."""
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, ledger: Ledger, lease: float, metrics: CoreMetrics | None = None) -> None:
+    def __init__(
+        self, clock: IReactorTime, ledger: Ledger, patience: Patience, metrics: CoreMetrics | None = None
+    ) -> None:
         self._clock = clock
         self._ledger = ledger
-        self._lease = lease
+        self._patience = patience
         self._metrics = metrics or CoreMetrics()
-        self._interval = lease / _ROUNDS
-        self._not_before = 0.0
-        self._last = 0.0
         self._is_away = False
         self._round: Deferred[None] | None = None
         self._loop = LoopingCall(self._begin)
         self._loop.clock = clock
 
     def start(self) -> None:
-        self._last = self._clock.seconds()
-        self._wait_a_lease()
-        self._loop.start(self._interval, now=False)
+        self._patience.begin()
+        self._loop.start(self._patience.interval, now=False)
 
     def stop(self) -> Deferred[None]:
         """Fires when the round in hand is over."""
@@ -57,21 +54,15 @@ class Sweep:
             self._round.addCallback(over.callback)
         return over
 
-    def _wait_a_lease(self) -> None:
-        self._not_before = self._clock.seconds() + self._lease
-
     def _begin(self) -> Deferred[None] | None:
-        now = self._clock.seconds()
-        if now - self._last > 2 * self._interval + 1:
-            self._wait_a_lease()
-        self._last = now
-        if now < self._not_before and not self._is_away:
+        self._patience.beat()
+        if not self._patience.is_over and not self._is_away:
             return None
         self._round = (self._look() if self._is_away else self.sweep()).addErrback(self._failed).addBoth(self._over)
         return self._round
 
     def _over(self, result: None) -> None:
-        self._last = self._clock.seconds()
+        self._patience.beat()
         self._round = None
 
     def _look(self) -> Deferred[None]:
@@ -80,12 +71,13 @@ class Sweep:
 
     def _back(self, _: None) -> None:
         self._is_away = False
-        self._wait_a_lease()
+        self._patience.begin()
 
     def _failed(self, failure: Failure) -> None:
         if self._is_away:
             return
         self._is_away = True
+        self._patience.lose()
         if failure.check(LedgerAway):
             self._log.warn("the sweep waits: {why}", why=failure.getErrorMessage())
         else:
@@ -101,9 +93,9 @@ class Sweep:
 
         async def work(ledger: Transaction) -> None:
             counts.clear()
-            if self._clock.seconds() - asked > self._interval:
+            if self._clock.seconds() - asked > self._patience.interval:
                 raise LedgerAway("The database was away until now.")
-            lost, expired = await ledger.overdue(self._lease)
+            lost, expired = await ledger.overdue(self._patience.lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.tell(*news_of(ended))
             await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)

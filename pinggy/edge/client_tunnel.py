@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from pinggy.edge.client import Client
 from pinggy.edge.opening import Ask, Opening, Parts
 from pinggy.edge.timer import Timer
-from pinggy.edge.tunnels import LiveForwarding, LiveTunnel
+from pinggy.edge.tunnels import Begun, LiveForwarding, LiveTunnel
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity
 from pinggy.tunnel.life import Life
 from pinggy.tunnel.policy import Policy
@@ -211,6 +211,7 @@ class ClientTunnel:
             return
         batch, self._queue = self._queue, []
         self._running = self._core_was_asked = True
+        self._parts.tunnels.begin(Begun(id=self.id, client=self._client, end=self.end))
         Deferred.fromCoroutine(self._run(batch)).addErrback(self._broke, batch).addBoth(self._chain_over)
 
     async def _run(self, batch: list[Ask]) -> None:
@@ -320,6 +321,7 @@ class ClientTunnel:
 
     def _close(self, _: object) -> None:
         self._closed = True
+        self._parts.tunnels.over(self.id)
         waiting, self._awaiting_close = self._awaiting_close, []
         for each in waiting:
             each.callback(None)

@@ -23,7 +23,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Examined, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders, Probed
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 
@@ -55,6 +55,8 @@ class CoreClient(Protocol):
     def examined(self, message: Examined) -> Deferred[Done]: ...
 
     def report(self, message: Report) -> Deferred[Done]: ...
+
+    def probed(self, message: Probed) -> Deferred[Done]: ...
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         """Fires after some 20 s at the latest; cancel it where nobody waits for it any more."""

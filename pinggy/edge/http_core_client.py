@@ -19,6 +19,8 @@ from twisted.web._newclient import RequestNotSent  # it has no public place
 from twisted.web.client import (
     Agent,
     HTTPConnectionPool,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
     ResponseFailed,
     ResponseNeverReceived,
     _HTTP11ClientFactory,
@@ -48,7 +50,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Examined, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders, Probed
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 T = TypeVar("T")
@@ -140,6 +142,9 @@ class HttpCoreClient(CoreClient):
     def report(self, message: Report) -> Deferred[Done]:
         return self._call(self._post(paths.REPORT, message, Done))
 
+    def probed(self, message: Probed) -> Deferred[Done]:
+        return self._call(self._post(paths.PROBED, message, Done))
+
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         asked = self._call(self._post(paths.ORDERS, message, Orders, _ORDERS_SECONDS))
         self._polls.add(asked)
@@ -193,7 +198,7 @@ class HttpCoreClient(CoreClient):
             )
         except ConnectingCancelledError:
             raise CancelledError from None
-        except (ResponseFailed, RequestNotSent) as error:
+        except (ResponseFailed, RequestGenerationFailed, RequestTransmissionFailed, RequestNotSent) as error:
             # To cancel a request is told as a cut, which it is not: nobody wants it said again.
             if any(reason.check(CancelledError) for reason in getattr(error, "reasons", ())):
                 raise CancelledError from None

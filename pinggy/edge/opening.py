@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -26,15 +26,14 @@ from pinggy.edge.ports import BoundPort, Ports, PortTaken
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.grant import Forwarding
-from pinggy.tunnel.refusals import ClientSilent, LimitReached, PortNotBound, Refusal, TakenOver, ZoneAway, from_wire
+from pinggy.tunnel.refusals import PortNotBound, Refusal, ZoneAway, from_wire
 from pinggy.tunnel.request import ForwardRequest
-from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Refused, Release, Usage, Want
+from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Lost, Refused, Release, Usage, Want
 from pinggy.wire.orders import GRACE
 
 log = Logger()
 
-PROBE_BOUND = 2.0  # seconds in which the holder of a busy name must answer
-TRIES = 3  # a holder that was dead, or a port that another program had, is worth another question
+TRIES = 3  # a port that another program had is worth another question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +120,10 @@ class Opening:
     async def open(self, batch: list[Ask]) -> list[Ask]:
         """Returns those that are granted, published and confirmed; all others have been refused and undone."""
         granted: list[Ask] = []
-        superseded: list[str] = []
+        lost: list[Lost] = []
         watch = StopWatch(self.parts.clock)
         try:
-            await self._authorize(batch, granted, superseded)
+            await self._authorize(batch, granted, lost)
             watch.step("authorize")
             if granted:
                 await self._publish(granted)
@@ -140,7 +139,7 @@ class Opening:
             return []
         finally:
             # The new owner's record stands by now; where it could not, the old owner has lost its names all the same.
-            self._end_superseded(superseded)
+            self._end_lost(lost)
         if granted:
             self.parts.metrics.opened(watch.seconds)
         for ask in granted:
@@ -190,11 +189,11 @@ class Opening:
 
     # -- authorize ------------------------------------------------------------------------------------------------
 
-    async def _authorize(self, batch: list[Ask], granted: list[Ask], superseded: list[str]) -> None:
+    async def _authorize(self, batch: list[Ask], granted: list[Ask], lost: list[Lost]) -> None:
         """
-        Fill *granted*, and *superseded* with the tunnels that lost a name to it by force.
+        Fill *granted*, and *lost* with the older tunnels that have lost a name to it.
 
-        Those whose holder turned out dead or whose port could not be bound are asked for again.
+        Those whose port could not be bound are asked for again.
         """
         taken: list[int] = []
         asking = batch
@@ -209,22 +208,17 @@ class Opening:
                     refused.append((ask, result))
             self.owner.accept_terms(authorized)
             self.owner.check_wanted()
-            superseded.extend(authorized.superseded)
+            lost.extend(authorized.lost)
             if any(ask.forwarding is not None and ask.forwarding.port is not None for ask in granted):
                 # A port cannot have two owners, not even for a moment.
-                await gatherResults(self._end_superseded(superseded))
+                await gatherResults(self._end_lost(lost))
             asking = await self._bind(granted, taken)
             for ask, result in refused:
-                if await self._was_a_ghost(result):
-                    asking.append(ask)
-                else:
-                    self.owner.refuse([ask], from_wire(result.code, result.text))
+                self.owner.refuse([ask], from_wire(result.code, result.text))
             self.owner.check_wanted()
             if not asking:
                 return
-        self.owner.refuse(
-            asking, PortNotBound.of(taken[-1]) if taken else LimitReached("The name stays busy: try again later.")
-        )
+        self.owner.refuse(asking, PortNotBound.of(taken[-1]))
 
     def _ask_core(self, asking: list[Ask], taken: list[int]) -> Deferred[Authorized]:
         return self.parts.core.authorize(
@@ -238,27 +232,10 @@ class Opening:
             )
         )
 
-    def _end_superseded(self, tunnels: list[str]) -> list[Deferred[None]]:
-        """End those of *tunnels* that this edge holds; their clients are told by whom they were taken over."""
-        olds = [self.parts.tunnels.get(each) for each in tunnels if each != self.tunnel]
-        return [old.end(TakenOver.of(self.client.peer.host), GRACE) for old in olds if old is not None]
-
-    async def _was_a_ghost(self, refused: Refused) -> bool:
-        """Whether the name is held by a tunnel of this edge whose client is dead; if so, it is closed by now."""
-        holder = None if refused.holder is None else self.parts.tunnels.get(refused.holder)
-        if holder is None:
-            return False
-        probe = holder.client.probe()
-        bound = self.parts.clock.callLater(PROBE_BOUND, probe.cancel)
-        try:
-            await probe
-        except (CancelledError, Refusal):
-            await holder.end(ClientSilent.of(PROBE_BOUND))
-            return True
-        finally:
-            if bound.active():
-                bound.cancel()
-        return False
+    def _end_lost(self, lost: list[Lost]) -> list[Deferred[None]]:
+        """End those of *lost* that this edge holds; their clients are told by whom they were taken over."""
+        olds = [(self.parts.tunnels.begun(each.tunnel), each) for each in lost if each.tunnel != self.tunnel]
+        return [old.end(from_wire(each.code, each.text), GRACE) for old, each in olds if old is not None]
 
     # -- the steps after it -----------------------------------------------------------------------------------------
 

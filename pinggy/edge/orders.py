@@ -16,9 +16,10 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.examination import Examination
 from pinggy.edge.metrics import EdgeMetrics
+from pinggy.edge.pings import Pings
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.orders import AskOrders, Close, Drain, Examine, Order, Undrain
+from pinggy.wire.orders import AskOrders, Close, Drain, Examine, Order, Probe, Undrain
 
 log = Logger()
 
@@ -54,6 +55,7 @@ class OrderStream:
         self._after = after
         self._metrics = metrics or EdgeMetrics()
         self._examination = Examination(core=core, tunnels=tunnels, clock=clock)
+        self._pings = Pings(core=core, tunnels=tunnels, clock=clock)
         self._asking: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -62,6 +64,7 @@ class OrderStream:
 
     def stop(self) -> None:
         self._examination.stop()
+        self._pings.stop()
         if self._asking is not None:
             self._asking.cancel()
 
@@ -85,7 +88,7 @@ class OrderStream:
         self._metrics.carried_out(order.TAG)
         match order:
             case Close():
-                tunnel = self._tunnels.get(order.tunnel)
+                tunnel = self._tunnels.begun(order.tunnel)
                 if tunnel is not None:
                     tunnel.end(from_wire(order.code, order.text), min(order.grace, LONGEST_GRACE))
             case Drain():
@@ -94,6 +97,8 @@ class OrderStream:
                 self._drain.end()
             case Examine():
                 self._examination.examine(order)
+            case Probe():
+                self._pings.ping(order)
             case _:
                 log.debug("an order of a newer core was passed over: {order}", order=order)
 

@@ -33,6 +33,15 @@ class End(Protocol):
     def __call__(self, reason: Refusal, grace: float = 0.0) -> Deferred[None]: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A tunnel from when the core is asked for it until its names have been given back."""
+
+    id: str
+    client: Client
+    end: End
+
+
 class Kept(Protocol):
     """A stream that is kept for the next request of its visitor."""
 
@@ -129,11 +138,13 @@ class Tunnels:
     Every live forwarding of this edge. A name has one owner: a later one with a higher epoch replaces it, and one of
     the same tunnel and epoch (a named forwarding) wins over the default that had it.
 
-    *carried* is what all tunnels that there were have carried.
+    Tunnels that have begun are here too, before anything of theirs is live. *carried* is what all tunnels that there
+    were have carried.
     """
 
     def __init__(self) -> None:
         self.carried = Carried()
+        self._begun: dict[str, Begun] = {}
         self._tunnels: dict[str, LiveTunnel] = {}
         self._names: dict[str, LiveForwarding] = {}
         self._held: Counter[str] = Counter()
@@ -143,6 +154,17 @@ class Tunnels:
 
     def __len__(self) -> int:
         return len(self._tunnels)
+
+    def begin(self, begun: Begun) -> None:
+        """The core is about to be asked for it; until `over`."""
+        self._begun[begun.id] = begun
+
+    def over(self, tunnel: str) -> None:
+        """Nothing of *tunnel* is left, if it ever began."""
+        self._begun.pop(tunnel, None)
+
+    def begun(self, tunnel: str) -> Begun | None:
+        return self._begun.get(tunnel)
 
     def get(self, tunnel: str) -> LiveTunnel | None:
         return self._tunnels.get(tunnel)

@@ -23,7 +23,9 @@ from pinggy.core.ledger import EdgeEntry
 from pinggy.core.news import News
 from pinggy.core.operator import Operator
 from pinggy.core.orders import OrderDesk
+from pinggy.core.patience import Patience
 from pinggy.core.places import Places
+from pinggy.core.probes import ProbeDesk
 from pinggy.core.reconcile import Reconciler
 from pinggy.core.records import Records
 from pinggy.core.relay_ca import RelayAuthority, certified
@@ -50,7 +52,7 @@ from pinggy.wire.messages import (
     Renewed,
     Report,
 )
-from pinggy.wire.orders import AskOrders, Examined, Orders
+from pinggy.wire.orders import AskOrders, Examined, Orders, Probed
 from pinggy.wire.places import Certified, Certify, Place, Where
 
 M = TypeVar("M")
@@ -83,12 +85,14 @@ class FakeCore:
         self.news = news = News()
         self.ledger = MemoryLedger(clock, news)
         self.records = Records(settings.domain, key)
-        self.authority = Authority(self.ledger, settings, self.records)
-        self.tickets = Tickets(self.authority, key, settings.resume)
-        self.operator = Operator(self.ledger, settings)
-        self.sweep = Sweep(clock, self.ledger, settings.lease)
         self.desk = OrderDesk(clock, self.ledger, news)
         self.asks = Asks(clock, self.ledger, news, self.desk)
+        patience = Patience(clock, settings.lease)
+        probes = ProbeDesk(clock, self.asks, self.desk)
+        self.authority = Authority(self.ledger, settings, self.records, probes, patience)
+        self.tickets = Tickets(self.authority, key, settings.resume)
+        self.operator = Operator(self.ledger, settings)
+        self.sweep = Sweep(clock, self.ledger, patience)
         self.drains = Drains(self.ledger)
         self.places = Places(clock, self.ledger, news)
         self.relay_authority = relay_authority
@@ -216,6 +220,9 @@ class _FakeClient(CoreClient):
 
     def report(self, message: Report) -> Deferred[Done]:
         return self._said(self._core.reconciler.report, message)
+
+    def probed(self, message: Probed) -> Deferred[Done]:
+        return self._said(lambda edge, said: self._core.asks.answered(said.ask, said), message)
 
     def orders(self, message: AskOrders) -> Deferred[Orders]:
         return self._core.poll(self._edge, _as_sent(message))

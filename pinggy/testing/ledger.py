@@ -491,7 +491,12 @@ class _MemoryTunnelBook(_Paper):
     def _holder(self, matches: Callable[[Forwarding], bool]) -> Holder | None:
         for tunnel in self._books.tunnels.values():
             if any(matches(held.forwarding) for held in tunnel.held.values()):
-                return Holder(tunnel=tunnel.new.id, identity=tunnel.new.identity)
+                return Holder(
+                    tunnel=tunnel.new.id,
+                    identity=tunnel.new.identity,
+                    edge=tunnel.new.edge,
+                    lease_over=tunnel.lease < self._now,
+                )
         return None
 
     async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:

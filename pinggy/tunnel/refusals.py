@@ -337,6 +337,21 @@ class TakenOver(Refusal):
     def of(cls, address: str) -> TakenOver:
         return cls(f"Taken over: a newer session from {echo(address)} has started with force.")
 
+    @classmethod
+    def by_newest(cls, address: str) -> TakenOver:
+        return cls(f"Taken over: a newer session from {echo(address)} has started, and of your token the newest wins.")
+
+
+class EdgeCutOff(Refusal):
+    """The core did not hear of the edge any more when a newer session came."""
+
+    code = "edge-cut-off"
+    status = 410
+
+    @classmethod
+    def of(cls, address: str) -> EdgeCutOff:
+        return cls(f"Taken over: a newer session from {echo(address)} has started while this edge was cut off.")
+
 
 class ClientSilent(Refusal):
     code = "client-silent"

@@ -20,16 +20,12 @@ from pinggy.wire.places import Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """
-    *holder* is the tunnel that holds the name or port asked for, said only where it is of the same account:
-    the edge probes it before anyone is refused (ghosts never win). *number* is the want's; 0 for a whole message.
-    """
+    """*number* is the want's; 0 for a whole message."""
 
     TAG: ClassVar[str] = "refused"
     code: str
     text: str
     number: int = 0
-    holder: str | None = None
 
 
 # -- whose tunnel ---------------------------------------------------------------------------------------------
@@ -150,15 +146,15 @@ class Granted:
 class Authorized:
     """
     One of *results* for each want, in their order. *expires_in* is seconds from now, None for no end.
-    *superseded* are tunnels that lost a name by *force*. *ticket* is the core's signed word for all of it, by which the
-    tunnel may be resumed while the core is away (`wire.ticket`); empty where there is none.
+    *lost* are older tunnels, of any edge, that have lost a name to this one. *ticket* is the core's signed word for
+    all of it, by which the tunnel may be resumed while the core is away (`wire.ticket`); empty where there is none.
     """
 
     identity: Identity
     limits: Limits
     results: tuple[Granted | Refused, ...]
     expires_in: float | None = None
-    superseded: tuple[str, ...] = ()
+    lost: tuple[Lost, ...] = ()
     ticket: str = ""
 
 

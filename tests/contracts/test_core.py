@@ -8,6 +8,7 @@ import base64
 import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 
 from pinggy.core.entry_settings import EntrySettings
 from pinggy.dns.config import ZoneSettings
@@ -49,7 +50,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
-from pinggy.wire.orders import GRACE, AskOrders, Close, Drain, Orders, Undrain
+from pinggy.wire.orders import GRACE, AskOrders, Close, Drain, Orders, Probe, Probed, Undrain
 from pinggy.wire.proof import Claim, verify
 from tests.support import postgres as real
 from tests.support.cores import Core, InMemory, OverHttp, token_of
@@ -122,6 +123,29 @@ def refused(answer: Authorized, index: int = 0) -> Refused:
 
 def codes(answer: Authorized) -> list[str]:
     return [result.code if isinstance(result, Refused) else "granted" for result in answer.results]
+
+
+def lost_to(answer: Authorized) -> tuple[str, ...]:
+    return tuple(each.tunnel for each in answer.lost)
+
+
+@asynccontextmanager
+async def answering(edge: CoreClient, *dead: str, instance: str = "i") -> AsyncIterator[None]:
+    """Meanwhile the clients of *edge*, registered as *instance*, answer probes; those of the tunnels *dead* do not."""
+
+    async def answer() -> None:
+        last = 0
+        while True:
+            for order in (await edge.orders(AskOrders(instance=instance, after=last))).orders:
+                last = order.number
+                if isinstance(order, Probe):
+                    await edge.probed(Probed(ask=order.ask, alive=order.tunnel not in dead))
+
+    answers = Deferred.fromCoroutine(answer())
+    yield
+    answers.cancel()
+    with pytest.raises(CancelledError):
+        await answers
 
 
 def closed_by(answer: Orders) -> list[str]:
@@ -250,18 +274,17 @@ async def test_an_account_gets_its_oldest_reserved_name_that_is_free(start: Star
 
 
 @asynchronous
-async def test_an_account_whose_names_are_all_busy_is_told_who_holds_the_first(start: Start) -> None:
+async def test_an_account_whose_names_are_all_busy_is_told_by_which_token(start: Start) -> None:
     core = await start()
-    edge = await core.edge()
+    edge = await registered(core)
     token = await token_of(core, "ann", names=("blog",))
-    holder = tunnel_id()
-    label = (await edge.authorize(ask(http(1), by=token, tunnel=holder))).identity.label
-    answer = await edge.authorize(ask(http(7), by=token))
+    label = (await edge.authorize(ask(http(1), by=token))).identity.label
+    async with answering(edge):
+        answer = await edge.authorize(ask(http(7), by=token))
     assert refused(answer) == Refused(
         code="busy",
         text=f"Login is not allowed: A tunnel with the same token ({label}) is already active.",
         number=7,
-        holder=holder,
     )
 
 
@@ -346,7 +369,7 @@ async def test_a_name_of_somebody_else_is_held_and_not_taken(start: Start) -> No
             text="The name blog is in use by somebody else: choose another, or try again later.",
             number=1,
         )
-        assert answer.superseded == ()
+        assert lost_to(answer) == ()
     assert (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=holder),)))).lost == ()
 
 
@@ -357,10 +380,9 @@ async def test_force_takes_a_name_from_the_same_account(start: Start) -> None:
     token = await token_of(core, "ann")
     old, new = tunnel_id(), tunnel_id()
     before = await edge.authorize(ask(http(1, "blog"), http(2, "shop"), by=token, tunnel=old))
-    assert refused(await far.authorize(ask(http(1, "blog"), by=token))).holder == old
     after = await far.authorize(ask(http(1, "blog"), http(2, "shop"), by=token, tunnel=new, force=True))
     assert codes(after) == ["granted", "granted"]
-    assert after.superseded == (old,)
+    assert lost_to(after) == (old,)
     assert granted(after, 0).epoch > granted(before, 0).epoch
     assert granted(after, 1).epoch > granted(before, 1).epoch
     await far.live(Live(tunnel=new, numbers=(1, 2)))
@@ -385,7 +407,7 @@ async def test_force_of_the_default_forwarding_takes_the_first_name(start: Start
     await edge.authorize(ask(http(1), by=token, tunnel=second, force=True))
     answer = await edge.authorize(ask(http(1), by=token, force=True))
     assert granted(answer).name == "one"
-    assert answer.superseded == (first,)
+    assert lost_to(answer) == (first,)
 
 
 @asynchronous
@@ -407,7 +429,7 @@ async def test_named_forwardings_win_over_the_default_one(start: Start) -> None:
 @asynchronous
 async def test_a_named_forwarding_takes_the_name_from_the_default_one_of_its_own_tunnel(start: Start) -> None:
     core = await start()
-    edge = await core.edge()
+    edge = await registered(core)
     token = await token_of(core, "ann", names=("blog",))
     tunnel = tunnel_id()
     before = granted(await edge.authorize(ask(http(1), by=token, tunnel=tunnel)))
@@ -415,10 +437,11 @@ async def test_a_named_forwarding_takes_the_name_from_the_default_one_of_its_own
     assert granted(answer).name == before.name == "blog"
     assert granted(answer).number == 2
     assert granted(answer).epoch > before.epoch
-    assert answer.superseded == ()
+    assert lost_to(answer) == ()
     # The end of the default one is of no consequence any more.
     await edge.release(Release(tunnel=tunnel, code="client-left", numbers=(1,)))
-    assert refused(await edge.authorize(ask(http(1, "blog"), by=token))).holder == tunnel
+    async with answering(edge):
+        assert refused(await edge.authorize(ask(http(1, "blog"), by=token))).code == "busy"
 
 
 @asynchronous
@@ -478,19 +501,20 @@ async def test_a_reserved_port_comes_with_a_name_that_stays(start: Start) -> Non
 @asynchronous
 async def test_a_reserved_port_is_busy_held_by_force_or_not_yours_as_names_are(start: Start) -> None:
     core = await start()
-    edge = await core.edge()
+    edge = await registered(core)
     ann, bob = await token_of(core, "ann", ports=(20007,)), await token_of(core, "bob")
     holder, taker = tunnel_id(), tunnel_id()
     before = granted(await edge.authorize(ask(tcp(1), by=ann, tunnel=holder)))
-    assert refused(await edge.authorize(ask(tcp(1), by=ann))).holder == holder
-    assert refused(await edge.authorize(ask(tcp(1, 20007), by=ann))).code == "busy"
+    async with answering(edge):
+        assert refused(await edge.authorize(ask(tcp(1), by=ann))).code == "busy"
+        assert refused(await edge.authorize(ask(tcp(1, 20007), by=ann))).code == "busy"
     assert refused(await edge.authorize(ask(tcp(1, 20007), by=bob, force=True))).code == "port-not-yours"
     assert refused(await edge.authorize(ask(tcp(1, 20008), by=ann))).code == "port-not-yours"
     assert refused(await edge.authorize(ask(tcp(1, 99999999999), by=ann))).code == "port-not-yours"
     after = await edge.authorize(ask(tcp(1), by=ann, tunnel=taker, force=True))
     assert granted(after).port == 20007
     assert granted(after).epoch > before.epoch
-    assert after.superseded == (holder,)
+    assert lost_to(after) == (holder,)
 
 
 @asynchronous
@@ -766,210 +790,15 @@ async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(
     waiting = edge.orders(after(0))
     assert not waiting.called
     await far.live(Live(tunnel=new, numbers=(1,)))
-    assert await waiting == Orders(orders=(close_for(old, "192.0.2.9"),))
+    reason = refusals.TakenOver.of("192.0.2.9")
+    close = Close(number=1, tunnel=old, code=reason.code, text=reason.text, grace=GRACE)
+    assert await waiting == Orders(orders=(close,))
     # By a session at the same edge: that knows by the answer, and chooses the moment.
-    assert (await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))).superseded == (new,)
+    assert lost_to(await far.authorize(ask(http(1, "blog"), by=token, tunnel=same, force=True))) == (new,)
     await far.live(Live(tunnel=same, numbers=(1,)))
     waiting = far.orders(after(0))
     await core.operator.close_tunnel(same)
     assert closed_by(await waiting) == [same]
-
-
-# -- handovers --------------------------------------------------------------------------------------------------
-
-
-def close_for(tunnel: str, address: str = "192.0.2.1", number: int = 1) -> Close:
-    """The order to close *tunnel*, which a session from *address* has taken over by force."""
-    reason = refusals.TakenOver.of(address)
-    return Close(number=number, tunnel=tunnel, code=reason.code, text=reason.text, grace=GRACE)
-
-
-class Taken:
-    """*old*, at *edge*, has lost its name to *new* at *far*, which is not live yet; both edges wait for orders."""
-
-    def __init__(self, core: Core, edge: CoreClient, far: CoreClient, token: Secret) -> None:
-        self.core, self.edge, self.far, self.token = core, edge, far, token
-        self.old, self.new = tunnel_id(), tunnel_id()
-        self.message = ask(http(1, "blog"), by=token, tunnel=self.new, force=True)
-
-    @classmethod
-    async def begin(cls, core: Core) -> Taken:
-        edge, far = await registered(core, "e1"), await registered(core, "e2", "eu")
-        taken = cls(core, edge, far, await token_of(core, "ann"))
-        await edge.authorize(ask(http(1, "blog"), by=taken.token, tunnel=taken.old))
-        await far.authorize(taken.message)
-        return taken
-
-    async def lost(self, edge: CoreClient | None = None) -> list[str]:
-        """What the edge of *old* learns, when it renews it, to be over."""
-        renew = Renew(instance="i", tunnels=(Usage(tunnel=self.old),))
-        return [each.tunnel for each in (await (edge or self.edge).renew(renew)).lost]
-
-    async def is_closed_once(self) -> None:
-        """*old* has been ordered to close, once."""
-        assert (await self.edge.orders(after(0))).orders == (close_for(self.old),)
-        assert await self.lost() == [self.old]
-        await self.core.sweep.sweep()
-        assert (await self.edge.orders(after(0))).orders == (close_for(self.old),)
-
-
-@asynchronous
-async def test_the_old_tunnel_is_held_until_the_new_one_is_live_but_gets_nothing_more(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    assert await taken.lost() == []
-    assert await taken.lost(taken.far) == [taken.old]
-    assert await taken.edge.live(Live(tunnel=taken.old, numbers=(1,))) == Done()
-    with pytest.raises(refusals.TakenOver):
-        await taken.far.live(Live(tunnel=taken.old, numbers=(1,)))
-    with pytest.raises(refusals.TakenOver):
-        await taken.edge.authorize(ask(http(2, "more"), by=taken.token, tunnel=taken.old))
-    await taken.core.sweep.sweep()
-    assert await taken.lost() == []
-    for _ in range(2):
-        await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_an_answer_that_was_not_heard_names_the_old_tunnel_again(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    assert (await taken.far.authorize(taken.message)).superseded == (taken.old,)
-    assert (await taken.far.authorize(taken.message)).superseded == (taken.old,)
-    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
-    assert (await taken.far.authorize(taken.message)).superseded == ()
-
-
-@asynchronous
-async def test_the_old_tunnel_is_closed_where_the_new_one_is_over_without_having_been_live(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.far.release(Release(tunnel=taken.new, code="zone-away"))
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_the_old_tunnel_is_closed_where_the_edge_of_the_new_one_starts_anew(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.far.register(Register(instance="i"))
-    assert await taken.lost() == []
-    await taken.far.register(Register(instance="second"))
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_the_old_tunnel_is_closed_where_the_new_one_has_lost_its_lease(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    taken.core.age(40)
-    await taken.core.sweep.sweep()
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_the_old_tunnel_is_closed_where_the_operator_closes_the_new_one(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.core.operator.close_tunnel(taken.new)
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_the_old_tunnel_is_closed_where_the_edge_of_the_new_one_is_removed(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.core.operator.remove_edge("e2")
-    await taken.core.sweep.sweep()
-    await taken.is_closed_once()
-
-
-@asynchronous
-async def test_an_old_tunnel_that_has_ended_meanwhile_is_not_closed(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.far.release(Release(tunnel=taken.old, code="client-left"))
-    assert await taken.lost() == []
-    await taken.edge.release(Release(tunnel=taken.old, code="client-left"))
-    assert await taken.lost() == [taken.old]
-    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
-    other = tunnel_id()
-    await taken.edge.authorize(ask(http(1), tunnel=other))
-    await taken.core.operator.close_tunnel(other)
-    assert closed_by(await taken.edge.orders(after(0))) == [other]
-
-
-@asynchronous
-async def test_a_new_instance_of_the_old_tunnels_edge_has_nothing_to_close(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    await taken.edge.register(Register(instance="second"))
-    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
-    assert await taken.lost() == [taken.old]
-    other = tunnel_id()
-    await taken.edge.authorize(ask(http(1), tunnel=other))
-    await taken.core.operator.close_tunnel(other)
-    assert closed_by(await taken.edge.orders(after(0, "second"))) == [other]
-
-
-@asynchronous
-async def test_of_a_row_of_takers_the_last_one_live_closes_all(start: Start) -> None:
-    taken = await Taken.begin(await start())
-    third = await registered(taken.core, "e3", "ap")
-    last = tunnel_id()
-    answer = await third.authorize(ask(http(1, "blog"), by=taken.token, tunnel=last, force=True, address="192.0.2.7"))
-    assert set(answer.superseded) == {taken.old, taken.new}
-    await taken.far.live(Live(tunnel=taken.new, numbers=(1,)))
-    await taken.far.release(Release(tunnel=taken.new, code="client-left"))
-    assert await taken.lost() == []
-    await third.live(Live(tunnel=last, numbers=(1,)))
-    await taken.is_closed_once()
-
-
-# -- edges that are taken out of service --------------------------------------------------------------------------
-
-
-async def is_draining(core: Core, name: str = "e1") -> bool:
-    (edge,) = [each for each in (await core.operator.edges()).edges if each.name == name]
-    return edge.draining
-
-
-@asynchronous
-async def test_an_edge_that_drains_gets_no_new_tunnels_and_keeps_those_it_has(start: Start) -> None:
-    core = await start()
-    edge = await registered(core)
-    tunnel = tunnel_id()
-    await edge.authorize(ask(http(1), tunnel=tunnel))
-    await edge.draining(Draining(instance="i"))
-    assert await is_draining(core)
-    with pytest.raises(refusals.EdgeDraining):
-        await edge.authorize(ask(http(1)))
-    assert codes(await edge.authorize(ask(http(1), tunnel=tunnel))) == ["granted"]
-    assert await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),))) == Renewed()
-    # A new start of it serves.
-    await edge.register(Register(instance="j"))
-    assert not await is_draining(core)
-    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
-
-
-@asynchronous
-async def test_what_an_earlier_instance_says_late_drains_nothing(start: Start) -> None:
-    core = await start()
-    edge = await registered(core)
-    await edge.register(Register(instance="j"))
-    with pytest.raises(refusals.Conflict):
-        await edge.draining(Draining(instance="i"))
-    assert not await is_draining(core)
-    with pytest.raises(refusals.MalformedMessage):
-        await edge.draining(Draining(instance="no instance"))
-
-
-@asynchronous
-async def test_the_operator_drains_an_edge_by_an_order_and_lets_it_serve_again(start: Start) -> None:
-    core = await start()
-    edge = await registered(core)
-    waiting = edge.orders(after(0))
-    await core.drains.begin("e1")
-    assert await waiting == Orders(orders=(Drain(number=1),))
-    assert await is_draining(core)
-    await core.drains.end("e1")
-    assert await edge.orders(after(1)) == Orders(orders=(Undrain(number=2),))
-    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
-    for nobody in ("e9", "e\0"):
-        with pytest.raises(refusals.NotFound):
-            await core.drains.begin(nobody)
 
 
 @asynchronous
@@ -1065,6 +894,60 @@ async def test_an_edge_that_never_registered_has_no_orders(start: Start) -> None
     edge = await (await start()).edge()
     with pytest.raises(refusals.Conflict):
         await edge.orders(after(0))
+
+
+# -- edges that are taken out of service --------------------------------------------------------------------------
+
+
+async def is_draining(core: Core, name: str = "e1") -> bool:
+    (edge,) = [each for each in (await core.operator.edges()).edges if each.name == name]
+    return edge.draining
+
+
+@asynchronous
+async def test_an_edge_that_drains_gets_no_new_tunnels_and_keeps_those_it_has(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    tunnel = tunnel_id()
+    await edge.authorize(ask(http(1), tunnel=tunnel))
+    await edge.draining(Draining(instance="i"))
+    assert await is_draining(core)
+    with pytest.raises(refusals.EdgeDraining):
+        await edge.authorize(ask(http(1)))
+    assert codes(await edge.authorize(ask(http(1), tunnel=tunnel))) == ["granted"]
+    assert await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),))) == Renewed()
+    # A new start of it serves.
+    await edge.register(Register(instance="j"))
+    assert not await is_draining(core)
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+
+
+@asynchronous
+async def test_what_an_earlier_instance_says_late_drains_nothing(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    await edge.register(Register(instance="j"))
+    with pytest.raises(refusals.Conflict):
+        await edge.draining(Draining(instance="i"))
+    assert not await is_draining(core)
+    with pytest.raises(refusals.MalformedMessage):
+        await edge.draining(Draining(instance="no instance"))
+
+
+@asynchronous
+async def test_the_operator_drains_an_edge_by_an_order_and_lets_it_serve_again(start: Start) -> None:
+    core = await start()
+    edge = await registered(core)
+    waiting = edge.orders(after(0))
+    await core.drains.begin("e1")
+    assert await waiting == Orders(orders=(Drain(number=1),))
+    assert await is_draining(core)
+    await core.drains.end("e1")
+    assert await edge.orders(after(1)) == Orders(orders=(Undrain(number=2),))
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+    for nobody in ("e9", "e\0"):
+        with pytest.raises(refusals.NotFound):
+            await core.drains.begin(nobody)
 
 
 # -- whose calls they are ---------------------------------------------------------------------------------------

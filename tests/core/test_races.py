@@ -14,7 +14,20 @@ from twisted.internet.defer import Deferred, gatherResults
 from pinggy.core.config import LimitSettings
 from pinggy.settings import Secret
 from pinggy.tunnel.request import Kind
-from pinggy.wire.messages import Authorize, Authorized, ByToken, Granted, Live, Refused, Release, Renew, Usage, Want
+from pinggy.wire.messages import (
+    Authorize,
+    Authorized,
+    ByToken,
+    Granted,
+    Live,
+    Refused,
+    Register,
+    Release,
+    Renew,
+    Usage,
+    Want,
+)
+from tests.contracts.test_core import answering
 from tests.support.cores import OverHttp, token_of
 from tests.support.postgres import execute
 
@@ -91,21 +104,23 @@ async def test_of_many_forced_claims_the_highest_epoch_stands(core: OverHttp, da
         renewed = await edge.renew(Renew(instance="i", tunnels=tuple(Usage(tunnel=tunnel) for tunnel in epochs)))
         assert {lost.tunnel for lost in renewed.lost} == set(epochs) - {standing}
         # Each says who has lost the name to it, and who was waiting for those to be live.
-        superseded = {tunnel for answer in answers for tunnel in answer.superseded}
-        assert superseded >= set(epochs) - {standing}
-        assert standing not in superseded
+        lost = {each.tunnel for answer in answers for each in answer.lost}
+        assert lost >= set(epochs) - {standing}
+        assert standing not in lost
     assert execute(database, "SELECT epoch FROM ended_forwardings GROUP BY epoch HAVING count(*) > 1") == []
 
 
 @asynchronous
 async def test_tunnels_that_want_each_others_names_do_not_stop_each_other(core: OverHttp) -> None:
     edge = await core.edge()
+    await edge.register(Register(instance="i"))
     tokens = [await token_of(core, f"account{number}") for number in range(4)]
     names = [f"name{number}" for number in range(6)]
     for shift in range(ROUNDS):
         messages = [claim(token, *(names[shift % 6 :] + names[: shift % 6])) for token in tokens]
         messages += [claim(token, *reversed(names)) for token in tokens]
-        answers = await gatherResults([edge.authorize(message) for message in messages])
+        async with answering(edge):
+            answers = await gatherResults([edge.authorize(message) for message in messages])
         assert outcomes(answers)["granted"] == 6
         await gatherResults([edge.release(Release(tunnel=each.tunnel, code="client-left")) for each in messages])
     assert (await core.operator.tunnels()).tunnels == ()

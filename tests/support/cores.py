@@ -50,6 +50,10 @@ class Core(Protocol):
         """Let *seconds* pass in the ledger."""
         ...
 
+    def elapse(self, seconds: float) -> None:
+        """What waits may wait for *seconds*: where time is real, that is nothing to be done."""
+        ...
+
 
 def settings_for(url: Secret, **changes: Any) -> CoreSettings:
     return CoreSettings(
@@ -82,6 +86,9 @@ class InMemory:
 
     def age(self, seconds: float) -> None:
         self._clock.advance(seconds)
+
+    def elapse(self, seconds: float) -> None:
+        self._clock.pump([0.1] * round(10 * seconds))
 
 
 class OverHttp:
@@ -116,6 +123,9 @@ class OverHttp:
         client = HttpCoreClient(reactor, self.service.url, secret, ca=self.ca)
         self._clients.append(client)
         return client
+
+    def elapse(self, seconds: float) -> None:
+        pass
 
     def age(self, seconds: float) -> None:
         passed = f"interval '{seconds} seconds'"

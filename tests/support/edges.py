@@ -17,6 +17,7 @@ from pinggy.dns.zone import NameRecord, ZoneError
 from pinggy.edge.client import Peer
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.opening import Parts
+from pinggy.edge.orders import OrderStream
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
@@ -125,7 +126,15 @@ class EdgeInMemory:
             closed=self.drain.refusal,
         )
         self.factory = SshFactory(self.parts, [ed25519_key()], settings or ClientSettings())
+        self._orders: OrderStream | None = None
         self._pairs: list[Pair] = []
+
+    def hear_orders(self) -> None:
+        """Carry out what the core orders, from now on until `close`."""
+        self._orders = OrderStream(
+            core=self.client, tunnels=self.tunnels, drain=self.drain, clock=self.clock, instance="one", after=0
+        )
+        self._orders.start()
 
     def join(self, user: str = "me", *, key: Key | None = None, password: bytes | None = None) -> Pair:
         pair = Pair(self.factory, self.clock, user.encode(), key=key, password=password)
@@ -145,6 +154,8 @@ class EdgeInMemory:
         """Break every connection, and see that nothing of it is left."""
         for pair in self._pairs:
             pair.vanish()
+        if self._orders is not None:
+            self._orders.stop()
         assert len(self.tunnels) == 0
         assert self.zone.records == {}
         assert self.ports.bound == {}

@@ -41,7 +41,7 @@ _wants = st.builds(
     name=st.none() | _texts,
     port=st.none() | _numbers,
 )
-_refusals = st.builds(messages.Refused, code=_texts, text=_texts, number=_numbers, holder=st.none() | _texts)
+_refusals = st.builds(messages.Refused, code=_texts, text=_texts, number=_numbers)
 _usages = st.builds(messages.Usage, tunnel=_texts, received=_numbers, sent=_numbers, visitors=_numbers)
 _places = st.builds(
     places.Place,
@@ -96,7 +96,7 @@ MESSAGES = st.one_of(
         limits=st.builds(Limits, forwardings=_numbers, channels=_numbers),
         results=st.lists(st.builds(messages.Granted, forwarding=_forwardings, proof=_texts) | _refusals).map(tuple),
         expires_in=st.none() | st.floats(allow_nan=False),
-        superseded=st.lists(_texts).map(tuple),
+        lost=st.lists(st.builds(messages.Lost, tunnel=_texts, code=_texts, text=_texts)).map(tuple),
     ),
     st.builds(messages.Live, tunnel=_texts, numbers=st.lists(_numbers).map(tuple)),
     st.builds(messages.Renew, instance=_texts, tunnels=st.lists(_usages).map(tuple)),

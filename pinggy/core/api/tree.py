@@ -26,7 +26,7 @@ from pinggy.core.tickets import Tickets
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.settings import Secret
 from pinggy.wire import messages, operator, paths
-from pinggy.wire.orders import Examined
+from pinggy.wire.orders import Examined, Probed
 from pinggy.wire.places import Certify, Where
 
 
@@ -61,6 +61,7 @@ def make_tree(
         paths.REPORT: EdgeMessage(authority, messages.Report, reconciler.report),
         paths.ORDERS: OrdersMessage(authority, orders),
         paths.EXAMINED: EdgeMessage(authority, Examined, lambda edge, message: asks.answered(message.ask, message)),
+        paths.PROBED: EdgeMessage(authority, Probed, lambda edge, message: asks.answered(message.ask, message)),
         paths.DRAINING: EdgeMessage(authority, messages.Draining, drains.said),
         paths.WHERE: EdgeMessage(authority, Where, places.where),
         paths.CERTIFY: EdgeMessage(

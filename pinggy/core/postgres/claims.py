@@ -84,10 +84,13 @@ class ClaimStatements(Statements):
 
     async def _holder(self, which: str, value: str | int) -> Holder | None:
         row = await self._row(
-            f"SELECT id, account, label FROM tunnels JOIN forwardings ON tunnel = id WHERE {which}",  # noqa: S608
+            "SELECT id, account, label, edge, lease < now()"  # noqa: S608
+            f" FROM tunnels JOIN forwardings ON tunnel = id WHERE {which}",
             value,
         )
-        return None if row is None else Holder(tunnel=row[0], identity=Identity(account=row[1], label=row[2]))
+        if row is None:
+            return None
+        return Holder(tunnel=row[0], identity=Identity(account=row[1], label=row[2]), edge=row[3], lease_over=row[4])
 
     async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:
         port: int | None = await self._value(

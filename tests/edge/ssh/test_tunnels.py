@@ -317,6 +317,7 @@ def two_sessions(edge: EdgeInMemory, keywords: str = "") -> tuple[Pair, Pair]:
 
 
 def test_a_busy_name_is_refused_while_its_holder_answers(edge: EdgeInMemory) -> None:
+    edge.hear_orders()
     first, second = two_sessions(edge)
     reply = second.forward()
     session = second.session()
@@ -329,6 +330,7 @@ def test_a_busy_name_is_refused_while_its_holder_answers(edge: EdgeInMemory) -> 
 
 
 def test_a_ghost_does_not_hold_its_name(edge: EdgeInMemory) -> None:
+    edge.hear_orders()
     first, second = two_sessions(edge)
     reply = second.forward()
     session = second.session()
