@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pinggy.core.api.geo import GeoResource
 from pinggy.core.api.site import Connections, CoreSite
 from pinggy.core.api.tree import make_tree
 from pinggy.core.asks import Asks
@@ -22,6 +23,7 @@ from pinggy.core.connections import Servers
 from pinggy.core.custodian import Custodian
 from pinggy.core.door import Door
 from pinggy.core.drain import Drains
+from pinggy.core.geo import GeoBook
 from pinggy.core.grant_key import ensure_grant_key
 from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
 from pinggy.core.metrics import CoreMetrics
@@ -87,6 +89,7 @@ class CoreService(Service):
         office = ZoneOffice(ledger, records, self._custodian)
         reconciler = Reconciler(reactor, ledger, settings.report_interval, metrics)
         self.drains = Drains(ledger)
+        self._geo = _geo_book(reactor, settings, ledger, news)
         tree = make_tree(
             ledger,
             authority,
@@ -101,6 +104,7 @@ class CoreService(Service):
             records,
             reconciler,
             settings.operator_key,
+            GeoResource(self._geo, settings.zone.servers),
         )
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
@@ -165,6 +169,8 @@ class CoreService(Service):
         self.sweep.start()
         if self._custodian is not None:
             self._custodian.start()
+        if self._geo is not None:
+            self._geo.start()
         self._log.info("the core listens on {url}", url=self.url)
 
     def _not_started(self, failure: Failure) -> None:
@@ -183,6 +189,8 @@ class CoreService(Service):
         self._orders.close()
         if self._custodian is not None:
             await self._custodian.stop()
+        if self._geo is not None:
+            await self._geo.stop()
         await self._listener.close()
         await self._site.drained()
         await self._connections.close()
@@ -250,3 +258,8 @@ def _custodian(
     )
     zone.on_return = custodian.returned
     return custodian
+
+
+def _geo_book(reactor: Any, settings: CoreSettings, ledger: Ledger, news: News) -> GeoBook | None:
+    entry = settings.entry
+    return GeoBook(reactor, ledger, news, entry.database) if entry is not None and entry.kind == "lua" else None

@@ -64,10 +64,38 @@ class CertificateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoreSettings:
+    """Where the core is. *ca* is a file (PEM) of the authority that its certificate is checked with."""
+
+    url: str
+    ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_url(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeoSettings:
+    """
+    The *file* that pdns.conf names, in a folder of the gate's; *control_dir* is PowerDNS's ``socket-dir``. The core is
+    asked every *interval* seconds or so.
+    """
+
+    file: Path
+    control_dir: Path = Path("/run/pdns")
+    interval: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.interval <= 3600:
+            raise ValueError("interval is out of bounds: 0.1 to 3600 seconds.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
     """
     *state* is the folder of the epochs. *grant_key* is the core's public key, as ``pinggy zone key`` prints it.
-    *read_key* is what the core lists the zone with. Where *key* is set, who writes must show that too.
+    *read_key* is what the core lists the zone with. Where *key* is set, who writes must show that too. With *geoip* the
+    GeoIP file is fetched from *core*.
     """
 
     domain: str
@@ -78,6 +106,8 @@ class GateSettings:
     key: Secret | None = None
     certificate: CertificateSettings | None = None
     listen: ListenSettings = field(default_factory=ListenSettings)
+    core: CoreSettings | None = None
+    geoip: GeoSettings | None = None
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     def __post_init__(self) -> None:
@@ -90,6 +120,8 @@ class GateSettings:
         _check_key("read_key", self.read_key, _SHORTEST_KEY)
         if self.key is not None:
             _check_key("key", self.key, _SHORTEST_KEY)
+        if self.geoip is not None and self.core is None:
+            raise ValueError("core.url is missing: the GeoIP file is fetched there.")
         if self.certificate is None and not ip_address(self.listen.host).is_loopback:
             raise ValueError("certificate is missing: without TLS the gate listens on loopback only.")
 

@@ -24,6 +24,7 @@ from pinggy.gate.api import GateResource
 from pinggy.gate.config import GateSettings, ListenSettings, parse_grant_key
 from pinggy.gate.door import Door
 from pinggy.gate.epochs import Epochs, EpochsUnusable
+from pinggy.gate.geo import GeoKeeper
 from pinggy.gate.metrics import GateMetrics
 from pinggy.gate.readings import GateReadings
 from pinggy.gate.traffic import Connections, GateSite
@@ -101,19 +102,29 @@ class _Running:
         self._connections = Connections(reactor, self._site)
         self.shown: tuple[Metrics, ...] = (metrics, GateReadings(self._door, self._epochs, certificates))
         self._listener = Listener(reactor, settings.metrics, self.shown, "zone.metrics.listen")
+        geo = None
         try:
+            if settings.geoip is not None and settings.core is not None:
+                geo = GeoKeeper(reactor, settings.core, settings.geoip, settings.read_key)
             self._listener.open()
+            if geo is not None:
+                geo.prepare()
             self.port = _listen(reactor, settings.listen, self._connections, certificates)
         except SettingsError:
             self._listener.close()
             self._epochs.close()
             raise
+        self._geo = geo
         self._pruning = LoopingCall(self._prune)
         self._pruning.clock = reactor
         self._pruning.start(_PRUNED_EVERY, now=False)
+        if geo is not None:
+            geo.start()
 
     async def stop(self) -> None:
         self._pruning.stop()
+        if self._geo is not None:
+            await self._geo.stop()
         stopped = self.port.stopListening()
         if stopped is not None:
             await stopped

@@ -41,6 +41,9 @@ DOCTOR = f"/{VERSION}/doctor"
 # GET: the public key that zone gates check grants with
 GRANT_KEY = f"/{VERSION}/grant-key"
 
+# zone gates (Authorization: Bearer <the gate's read_key>); GET
+GEO = f"/{VERSION}/geo"
+
 # anybody on the core's network; GET
 HEALTHZ = "/healthz"
 READYZ = "/readyz"

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from pinggy.dns.geo.file import compose
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.settings import Secret
 from tests.support.service import PATIENCE, free_port
@@ -32,14 +33,22 @@ _PROGRAM = shutil.which("pdns_server", path=f"{os.environ.get('PATH', '')}:/usr/
 
 
 class PowerDns:
-    """One server. Its ports and its data stay the same from one `start` to the next."""
+    """
+    One server. Its ports and its data stay the same from one `start` to the next. With *geo* it answers by places,
+    those of *geo_file*, where nothing is anywhere to begin with.
+    """
 
-    def __init__(self, domain: str = "a.example", *, key: Secret = KEY) -> None:
+    def __init__(self, domain: str = "a.example", *, key: Secret = KEY, geo: bool = False) -> None:
         assert _PROGRAM is not None, "pdns_server is not installed: see tests/support/install-programs"
         self.domain = domain
         self.dns_port = free_dns_port()
         self.api_port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="pinggy-powerdns-"))
+        self.geo_file = self.folder / "geo" / "places.mmdb"
+        self._geo = geo
+        if geo:
+            self.geo_file.parent.mkdir(mode=0o755)
+            compose({}, None, self.geo_file)
         self._key = key
         self._process: subprocess.Popen[str] | None = None
         (self.folder / "pdns.conf").write_text("".join(f"{each}\n" for each in self._settings()))
@@ -48,7 +57,12 @@ class PowerDns:
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
 
     def _settings(self) -> Iterator[str]:
-        yield "launch=lmdb"
+        yield "launch=lmdb,geoip" if self._geo else "launch=lmdb"
+        if self._geo:
+            yield f"geoip-database-files=mmdb:{self.geo_file}"
+            yield "enable-lua-records=shared"
+            yield "edns-subnet-processing=yes"
+            yield "lua-health-checks-interval=1"
         yield f"lmdb-filename={self.folder}/pdns.lmdb"
         # Nothing of a test outlives it: the disk need not hear of it.
         yield "lmdb-sync-mode=nosync"
@@ -163,6 +177,23 @@ class PowerDns:
         self._process.send_signal(number)
         self._process.wait()
         self._process = None
+
+
+@pytest.fixture(scope="session")
+def nearest_of_session() -> Iterator[PowerDns]:
+    backend = next(Path("/usr/lib").glob("*/pdns/libgeoipbackend.so"), None)
+    assert backend is not None, "pdns-backend-geoip is not installed: see tests/support/install-programs"
+    server = PowerDns(geo=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def nearest(nearest_of_session: PowerDns) -> PowerDns:
+    """A running server that answers by places, whose zone ``a.example`` is as new."""
+    nearest_of_session.make_zone()
+    return nearest_of_session
 
 
 def rrset(name: str, rdtype: str, *contents: str) -> dict[str, Any]:

@@ -49,8 +49,11 @@ class JsonResource(Resource):
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         status, message = await self._message(request)
-        if gone:
-            return
+        if not gone:
+            self.say(request, status, message)
+
+    def say(self, request: Request, status: int, message: Any) -> None:
+        """Answer *request*."""
         body = codec.encode(message)
         request.setResponseCode(status)
         request.setHeader(b"Content-Type", b"application/json")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from twisted.internet.defer import succeed
 
 from pinggy.core.api.edges import EdgeMessage, OrdersMessage
+from pinggy.core.api.geo import GeoResource
 from pinggy.core.api.health import Healthz, Readyz
 from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
@@ -44,6 +45,7 @@ def make_tree(
     records: Records,
     reconciler: Reconciler,
     operator_key: Secret,
+    geo: GeoResource,
 ) -> JsonResource:
     key = OperatorKey(operator_key)
     root = Nowhere()
@@ -120,6 +122,7 @@ def make_tree(
             show=lambda query: office.tunnels(query.account, query.history),
             remove=office.close_tunnel,
         ),
+        paths.GEO: geo,
         paths.GRANT_KEY: Act(key, records.grant_key),
         paths.ZONE: Act(key, zone.show),
         paths.ZONE_CHECK: Act(key, zone.check),
