@@ -5,7 +5,7 @@ The tree of commands: ``pinggy [OPTIONS] NOUN VERB ... [OPTIONS]``.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +60,7 @@ class Noun:
         Add a verb that runs *command*; *does* is its line of help. The answer takes its arguments. *at_core*: whether
         it asks the core, and so takes the options that say where that is.
         """
-        lines = "".join(f"\n  pinggy {self._name} {name} {example}".rstrip() for example in examples)
-        parser = self._verbs.add_parser(
-            name,
-            help=does,
-            description=f"{does[0].upper()}{does[1:]}.",
-            epilog=f"examples:{lines}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[_common(at_core)],
-        )
-        parser.set_defaults(command=command)
-        return parser
+        return _add(self._verbs, name, f"{self._name} {name}", command, does, examples, at_core)
 
 
 class Tree:
@@ -90,6 +80,32 @@ class Tree:
     def noun(self, name: str, about: str) -> Noun:
         parser = self._nouns.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         return Noun(parser.add_subparsers(metavar="VERB", required=True), name)
+
+    def alone(self, name: str, command: Command, does: str, *examples: str) -> argparse.ArgumentParser:
+        """Add a command without verbs, as `Noun.verb` does."""
+        return _add(self._nouns, name, name, command, does, examples, at_core=True)
+
+
+def _add(
+    parsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    words: str,
+    command: Command,
+    does: str,
+    examples: Sequence[str],
+    at_core: bool,
+) -> argparse.ArgumentParser:
+    lines = "".join(f"\n  pinggy {words} {example}".rstrip() for example in examples)
+    parser = parsers.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog=f"examples:{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common(at_core)],
+    )
+    parser.set_defaults(command=command)
+    return parser
 
 
 def _common(at_core: bool) -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pinggy.cli import accounts, edges, keys, names, ports, tokens, tunnels, zone
+from pinggy.cli import accounts, doctor, edges, keys, names, ports, tokens, tunnels, zone
 from pinggy.cli.access import find_access
 from pinggy.cli.arguments import Call, Tree
 from pinggy.cli.calls import Core
@@ -17,7 +17,7 @@ from pinggy.cli.failure import CommandFailed
 from pinggy.cli.tables import clean
 from pinggy.cli.terminal import Terminal
 
-NOUNS = (accounts, tokens, keys, names, ports, edges, tunnels, zone)
+NOUNS = (accounts, tokens, keys, names, ports, edges, tunnels, zone, doctor)
 
 # What a shell reports of a program that SIGINT or SIGPIPE has ended.
 INTERRUPTED = 128 + 2

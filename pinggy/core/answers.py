@@ -49,22 +49,39 @@ class Answers:
         self._metrics = metrics
         self._last = ""
 
-    async def round(self) -> None:
-        """Ask for the names that come next, and publish anew what is answered wrongly."""
+    async def round(self) -> int:
+        """Ask for the names that come next, and publish anew what is answered wrongly; the answer is how many."""
+        turn = await self._turn()
+        self._last = turn[-1].label if turn else ""
+        mended = 0
+        for server in self._zone.servers:
+            wrong, _ = await self._wrong_at(server, turn)
+            if wrong:
+                mended += await self._mend(server, wrong)
+        return mended
+
+    async def wrong(self) -> dict[str, tuple[str, ...]]:
+        """By the server's URL, what is answered wrongly of the names that would come next; nothing is mended."""
+        turn = await self._turn()
+        found = {}
+        for server in self._zone.servers:
+            wrong, silent = await self._wrong_at(server, turn)
+            found[server.url] = (*wrong.values(), *([silent] if silent else []))
+        return found
+
+    async def _turn(self) -> list[OwnedName]:
         names = sorted((each for each in await self._owned(None) if each.age >= YOUNG), key=lambda each: each.label)
         after = [each for each in names if each.label > self._last] or names
-        turn = list(islice(after, EACH_ROUND))
-        self._last = turn[-1].label if turn else ""
-        for server in self._zone.servers:
-            wrong = await self._wrong_at(server, turn)
-            if wrong:
-                await self._mend(server, wrong)
+        return list(islice(after, EACH_ROUND))
 
     async def _owned(self, labels: Sequence[str] | None) -> tuple[OwnedName, ...]:
         return await self._ledger.transact(lambda ledger: ledger.owned_names(labels))
 
-    async def _wrong_at(self, server: PowerDnsServer, names: Sequence[OwnedName]) -> dict[str, str]:
-        """By label, why the answer is not right. A server that does not answer at all is asked no more."""
+    async def _wrong_at(self, server: PowerDnsServer, names: Sequence[OwnedName]) -> tuple[dict[str, str], str]:
+        """
+        By label, why the answer is not right. A server that does not answer at all is asked no more, and the second
+        text says so.
+        """
         wrong: dict[str, str] = {}
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
@@ -77,11 +94,11 @@ class Answers:
                 failure.trap(ZoneError)
                 if failure.check(NoAnswer):
                     # Whether it is up is asked elsewhere, and told there.
-                    return wrong
+                    return wrong, failure.getErrorMessage()
                 wrong[each.label] = failure.getErrorMessage()
-        return wrong
+        return wrong, ""
 
-    async def _mend(self, server: PowerDnsServer, wrong: dict[str, str]) -> None:
+    async def _mend(self, server: PowerDnsServer, wrong: dict[str, str]) -> int:
         """What the ledger says of them by now: whose tunnel has ended meanwhile is answered rightly with nothing."""
         standing = await self._owned(list(wrong))
         for each in standing:
@@ -92,8 +109,9 @@ class Answers:
                 await self._zone.publish([self._record(each) for each in standing], only=server)
             except NewerOwner as error:
                 self._log.info("{error} Nothing was put right there.", error=str(error))
-                return
+                return 0
         self._metrics.zone_mended(len(standing))
+        return len(standing)
 
     def _record(self, owned: OwnedName) -> NameRecord:
         return self._records.name(owned.label, owned.region, owned.epoch)

@@ -89,7 +89,7 @@ class Custodian:
         self._ledger = ledger
         self._records = records
         self._zone = zone
-        self._answers = Answers(ledger, records, zone, self._metrics)
+        self.answers = Answers(ledger, records, zone, self._metrics)
         self._kept = kept
         self._entry = entry if entry is not None and entry.kind == "lua" else None
         self._first = first
@@ -100,6 +100,7 @@ class Custodian:
         self._glance: IDelayedCall | None = None
         self._later: list[IDelayedCall] = []
         self._running = False
+        self._compared: tuple[float, int] | None = None
         news.hear(EdgesChanged, self._edges_changed, elsewhere=lambda news: self._later_on(self._edges_changed, news))
         news.hear(TunnelsEnded, self._ended, elsewhere=lambda news: self._later_on(self._ended, news))
         news.on_gap.append(self._something_missed)
@@ -130,6 +131,11 @@ class Custodian:
     def _in(self, seconds: float, act: Callable[[Any], object], what: Any) -> None:
         self._later = [call for call in self._later if call.active()]
         self._later.append(self._clock.callLater(seconds, act, what))
+
+    @property
+    def last_round(self) -> tuple[float, int] | None:
+        """How many seconds ago the slow comparison was over, and how much it put right; None before the first."""
+        return None if self._compared is None else (self._clock.seconds() - self._compared[0], self._compared[1])
 
     def report(self, mend: bool) -> Deferred[operator.ZoneReport]:
         """Compare all servers now, and *mend*."""
@@ -221,8 +227,14 @@ class Custodian:
         self._do(self._look_at_all()).addCallback(again)
 
     async def _look_at_all(self) -> None:
-        await gatherResults([self._tried(self._look(server, mend=True)) for server in self._zone.servers])
-        await self._answers.round()
+        mended = [0]
+
+        async def look(server: PowerDnsServer) -> None:
+            mended[0] += len(await self._look(server, mend=True))
+
+        await gatherResults([self._tried(look(server)) for server in self._zone.servers])
+        mended[0] += await self.answers.round()
+        self._compared = (self._clock.seconds(), mended[0])
 
     async def _report(self, mend: bool) -> operator.ZoneReport:
         servers: list[operator.ZoneServer] = []

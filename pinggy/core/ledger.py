@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 
 from pinggy.core.account_book import Accounts
+from pinggy.core.doctor_book import DoctorBook
 from pinggy.core.handovers import Handover, HandoverBook
 from pinggy.core.news import Item, TunnelsEnded
 from pinggy.core.report_book import ReportBook
@@ -420,7 +421,17 @@ class NewsDesk(Protocol):
 
 
 class Transaction(
-    Edges, Accounts, TunnelBook, HandoverBook, OrderBook, ZoneBook, PlaceBook, ReportBook, NewsDesk, Protocol
+    Edges,
+    Accounts,
+    TunnelBook,
+    HandoverBook,
+    OrderBook,
+    ZoneBook,
+    PlaceBook,
+    ReportBook,
+    DoctorBook,
+    NewsDesk,
+    Protocol,
 ):
     """What one piece of work sees and changes: all of it or nothing."""
 

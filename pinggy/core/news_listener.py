@@ -56,6 +56,10 @@ class NewsListener:
         self._listens: Deferred[None] = Deferred()
         self._over: Deferred[None] | None = None
 
+    @property
+    def hears(self) -> bool:
+        return self._listens.called and not self._missing and not self._stopped
+
     def start(self) -> Deferred[None]:
         """Fires when it listens for the first time, or is stopped before."""
         self._over = Deferred.fromCoroutine(self._listen_for_ever()).addErrback(self._broke)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -48,9 +49,12 @@ _HIGHEST_EPOCH = 2**63 - 1
 
 
 class _Mending:
-    """One report of *edge* within one transaction; *due* is what is believed if it is said now."""
+    """
+    One report of *edge* within one transaction; *due* is what is believed if it is said now. Each difference is put
+    into *said*, as its sentence and its kind.
+    """
 
-    def __init__(self, ledger: Transaction, edge: EdgeEntry, due: Collection[Key]) -> None:
+    def __init__(self, ledger: Transaction, edge: EdgeEntry, due: Collection[Key], said: dict[str, str]) -> None:
         self._ledger = ledger
         self._edge = edge
         self._due = due
@@ -58,8 +62,7 @@ class _Mending:
         self.orders: list[NewOrder] = []
         # Tunnels that have lost names, by which the zone is cleaned.
         self.lost: set[str] = set()
-        self.kinds: list[str] = []
-        self.lines: list[str] = []
+        self._said = said
 
     async def mend(self, found: Compared) -> None:
         odd = await self._close_unknown(found.strange[:_MOST_MENDED])
@@ -111,8 +114,7 @@ class _Mending:
         return ended
 
     def _say(self, kind: str, line: str) -> None:
-        self.kinds.append(kind)
-        self.lines.append(line)
+        self._said[line] = kind
 
 
 class Reconciler:
@@ -143,14 +145,16 @@ class Reconciler:
         """
         _check(message)
         due = self._due(edge.name)
+        # Where the answer to the commit is lost and this is done again, there is nothing left to be found.
+        said: dict[str, str] = {}
 
         async def work(ledger: Transaction) -> _Mending:
             held = await ledger.held_at(edge.name, message.instance, message.after, message.upto)
             if held is None:
                 raise Conflict("This edge has not registered as this instance: another one reports.")
-            mending = _Mending(ledger, edge, due)
+            mending = _Mending(ledger, edge, due, said)
             await mending.mend(compare(message.holdings, held))
-            await ledger.note_report(edge.name, len(message.holdings), mending.lines, more=message.after != "")
+            await ledger.note_report(edge.name, len(message.holdings), list(said), more=message.after != "")
             if mending.lost:
                 await ledger.tell(TunnelsEnded(tunnels=tuple(sorted(mending.lost))))
             if mending.orders:
@@ -159,7 +163,7 @@ class Reconciler:
 
         def committed(mending: _Mending) -> Done:
             self._suspect(edge.name, message, mending.suspects)
-            self._say(edge.name, mending)
+            self._say(edge.name, said)
             return Done()
 
         return self._ledger.transact(work).addCallback(committed)
@@ -177,13 +181,13 @@ class Reconciler:
         if kept:
             self._suspects[edge] = dict(list(kept.items())[:_MOST_SUSPECTS])
 
-    def _say(self, edge: str, mending: _Mending) -> None:
-        for kind in mending.kinds:
-            self._metrics.report_differs(kind)
-        for line in mending.lines[:_MOST_LINES]:
+    def _say(self, edge: str, said: dict[str, str]) -> None:
+        for what in said.values():
+            self._metrics.report_differs(what)
+        for line in islice(said, _MOST_LINES):
             self._log.warn("edge {edge} and the ledger differ: {what}; it is put right", edge=edge, what=line)
-        if len(mending.lines) > _MOST_LINES:
-            more = len(mending.lines) - _MOST_LINES
+        if len(said) > _MOST_LINES:
+            more = len(said) - _MOST_LINES
             self._log.warn("edge {edge} and the ledger differ in {more} names more; put right", edge=edge, more=more)
 
 

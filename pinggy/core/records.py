@@ -23,6 +23,10 @@ class Records:
         self.domain = domain
         self._key = key
 
+    @property
+    def signs(self) -> bool:
+        return self._key is not None
+
     def name(self, label: str, region: str, epoch: int) -> NameRecord:
         """A tunnel's *label* leads to *region*."""
         name, target = self.absolute(label), self.absolute(region)

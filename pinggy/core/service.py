@@ -21,6 +21,8 @@ from pinggy.core.authority import Authority
 from pinggy.core.config import CoreSettings
 from pinggy.core.connections import Servers
 from pinggy.core.custodian import Custodian
+from pinggy.core.doctor.core import Papers
+from pinggy.core.doctor.doctor import make_doctor
 from pinggy.core.door import Door
 from pinggy.core.drain import Drains
 from pinggy.core.geo import GeoBook
@@ -90,6 +92,14 @@ class CoreService(Service):
         reconciler = Reconciler(reactor, ledger, settings.report_interval, metrics)
         self.drains = Drains(ledger)
         self._geo = _geo_book(reactor, settings, ledger, news)
+        papers = Papers(
+            hears=lambda: self._news_listener.hears,
+            expires=self._door.certificate_expires,
+            authority_expires=None if relay is None else relay.certificate.not_valid_after_utc.timestamp(),
+            signs=records.signs,
+            gates=zone is not None and any(each.gate for each in zone.servers),
+        )
+        self.doctor = make_doctor(reactor, settings, ledger, records, asks, self._custodian, zone, papers)
         tree = make_tree(
             ledger,
             authority,
@@ -103,6 +113,7 @@ class CoreService(Service):
             self.drains,
             records,
             reconciler,
+            self.doctor,
             settings.operator_key,
             GeoResource(self._geo, settings.zone.servers),
         )

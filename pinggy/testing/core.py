@@ -18,6 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from pinggy.core.asks import Asks
 from pinggy.core.authority import Authority, digest_of
 from pinggy.core.config import CoreSettings, DatabaseSettings
+from pinggy.core.doctor.core import Papers
+from pinggy.core.doctor.doctor import make_doctor
 from pinggy.core.drain import Drains
 from pinggy.core.ledger import EdgeEntry
 from pinggy.core.news import News
@@ -93,6 +95,7 @@ class FakeCore:
         self.tickets = Tickets(self.authority, key, settings.resume)
         self.operator = Operator(self.ledger, settings)
         self.sweep = Sweep(clock, self.ledger, patience)
+        self.doctor = make_doctor(clock, settings, self.ledger, self.records, self.asks, None, None, Papers())
         self.drains = Drains(self.ledger)
         self.places = Places(clock, self.ledger, news)
         self.relay_authority = relay_authority

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from pinggy.core.account_book import TokenEntry
+from pinggy.core.doctor_book import EdgeSeen, SeenForwarding, TunnelSeen
 from pinggy.core.handovers import Handover
 from pinggy.core.ledger import (
     Claim,
@@ -36,6 +37,7 @@ from pinggy.core.ledger import (
     TunnelEntry,
     Whereabouts,
 )
+from pinggy.core.migrations import load_migrations
 from pinggy.core.news import Bulletin, Item, News, OrdersWritten
 from pinggy.core.report_book import MOST_NOTED, Fate, HeldName, Reported
 from pinggy.tunnel.grant import Forwarding
@@ -813,6 +815,51 @@ class _MemoryReportBook(_Paper):
         )
 
 
+class _MemoryDoctorBook(_Paper):
+    async def schema(self) -> int:
+        return load_migrations()[-1].number
+
+    async def edges_seen(self) -> tuple[EdgeSeen, ...]:
+        return tuple(self._edge_seen(name, edge) for name, edge in sorted(self._books.edges.items()))
+
+    def _edge_seen(self, name: str, edge: _Edge) -> EdgeSeen:
+        leases = [each.lease - self._now for each in self._books.tunnels.values() if each.new.edge == name]
+        return EdgeSeen(
+            name=name,
+            region=edge.entry.region,
+            addresses=edge.addresses,
+            heard=None if edge.seen is None else self._now - edge.seen,
+            draining=edge.entry.draining,
+            relay_port=edge.relay_port,
+            host_keys=edge.host_keys,
+            tunnels=len(leases),
+            lease=min(leases, default=None),
+        )
+
+    async def tunnels_like(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(each for each in self._books.tunnels if each.startswith(prefix))[:2])
+
+    async def tunnel_seen(self, tunnel: str) -> TunnelSeen | None:
+        book = self._books.tunnels.get(tunnel)
+        if book is None:
+            return None
+        edge = self._books.edges[book.new.edge]
+        return TunnelSeen(
+            id=tunnel,
+            account=book.new.identity.account,
+            address=book.new.address,
+            edge=book.new.edge,
+            region=edge.entry.region,
+            addresses=edge.addresses,
+            age=self._now - book.started,
+            lease=book.lease - self._now,
+            forwardings=tuple(
+                SeenForwarding(forwarding=held.forwarding, live=number in book.live, age=self._now - book.since[number])
+                for number, held in sorted(book.held.items())
+            ),
+        )
+
+
 class _MemoryTransaction(
     _MemoryEdges,
     _MemoryAccounts,
@@ -822,6 +869,7 @@ class _MemoryTransaction(
     _MemoryZoneBook,
     _MemoryPlaceBook,
     _MemoryReportBook,
+    _MemoryDoctorBook,
 ):
     """One transaction; nothing else goes on meanwhile."""
 

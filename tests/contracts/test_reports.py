@@ -85,9 +85,10 @@ class Edge:
         return [each.reason for each in (await self.core.operator.tunnels(history=True)).tunnels]
 
     async def next_orders(self) -> list[Close]:
-        """Those that wait, whichever they are; there must be some."""
+        """Those that wait, for each tunnel the first; there must be some. An order may be given twice."""
         orders = (await self.client.orders(after(0))).orders
-        return [each for each in orders if isinstance(each, Close)]
+        closes = {each.tunnel: each for each in reversed(orders) if isinstance(each, Close)}
+        return list(closes.values())
 
 
 def holding(tunnel: str, forwarding: Forwarding, epoch: int | None = None) -> Holding:

@@ -13,6 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
+from pinggy.core.doctor.doctor import Doctor
 from pinggy.core.drain import Drains
 from pinggy.core.operator import Operator
 from pinggy.core.records import Records
@@ -43,6 +44,9 @@ class Core(Protocol):
 
     @property
     def records(self) -> Records: ...
+
+    @property
+    def doctor(self) -> Doctor: ...
 
     async def edge(self, name: str = "local", region: str = "local") -> CoreClient: ...
 
@@ -80,6 +84,7 @@ class InMemory:
         self.drains = self._core.drains
         self.sweep = self._core.sweep
         self.records = self._core.records
+        self.doctor = self._core.doctor
 
     async def edge(self, name: str = "local", region: str = "local") -> CoreClient:
         return self._core.client(name, region)
@@ -98,6 +103,7 @@ class OverHttp:
         self.drains = service.drains
         self.sweep = service.sweep
         self.records = service.records
+        self.doctor = service.doctor
         self._url = url
         self.ca: Path | None = None
         self._clients: list[HttpCoreClient] = []
@@ -133,6 +139,7 @@ class OverHttp:
             self._url,
             f"UPDATE tunnels SET lease = lease - {passed}, expires = expires - {passed}, started = started - {passed};"
             f"UPDATE ended_tunnels SET started = started - {passed}, ended = ended - {passed};"
+            f"UPDATE edges SET seen = seen - {passed};"
             f"UPDATE forwardings SET started = started - {passed};"
             f"UPDATE early_releases SET at = at - {passed}",
         )

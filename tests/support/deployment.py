@@ -115,10 +115,12 @@ class Deployment:
         cores: int = 1,
         ttl: int = 10,
         drains: dict[str, float] | None = None,
+        report_interval: float = 60.0,
     ) -> None:
         self.folder = folder
         self._connections_per_address = connections_per_address
         self._zone_interval = zone_interval
+        self._report_interval = report_interval
         self._ttl = ttl
         self._drains = drains or {}
         self.core_port = free_port()
@@ -215,7 +217,7 @@ class Deployment:
         config = self.folder / f"{name}.toml"
         config.write_text(
             f'[core]\ndomain = "{DOMAIN}"\noperator_key = "{OPERATOR_KEY}"\nlease = {self._lease}\n'
-            f"zone_interval = {self._zone_interval}\n"
+            f"zone_interval = {self._zone_interval}\nreport_interval = {self._report_interval}\n"
             f'grant_key = "{self.folder / "grant.pem"}"\n'
             f'[core.database]\nurl = "{self.database}"\n'
             f"[core.listen]\nport = {port}\n"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from twisted.internet.defer import succeed
 
+from pinggy.core.api.doctor import DoctorResource
 from pinggy.core.api.edges import EdgeMessage, OrdersMessage
 from pinggy.core.api.geo import GeoResource
 from pinggy.core.api.health import Healthz, Readyz
@@ -15,6 +16,7 @@ from pinggy.core.api.office import Act, Addition, Collection, OperatorKey
 from pinggy.core.api.resource import JsonResource, Nowhere
 from pinggy.core.asks import Asks
 from pinggy.core.authority import Authority
+from pinggy.core.doctor.doctor import Doctor
 from pinggy.core.drain import Drains
 from pinggy.core.ledger import Ledger
 from pinggy.core.operator import Operator
@@ -44,6 +46,7 @@ def make_tree(
     drains: Drains,
     records: Records,
     reconciler: Reconciler,
+    doctor: Doctor,
     operator_key: Secret,
     geo: GeoResource,
 ) -> JsonResource:
@@ -123,6 +126,7 @@ def make_tree(
             remove=office.close_tunnel,
         ),
         paths.GEO: geo,
+        paths.DOCTOR: DoctorResource(key, doctor),
         paths.GRANT_KEY: Act(key, records.grant_key),
         paths.ZONE: Act(key, zone.show),
         paths.ZONE_CHECK: Act(key, zone.check),

@@ -14,6 +14,7 @@ from pinggy.core.news import Bulletin, News
 from pinggy.core.pool import Cursor, Pool
 from pinggy.core.postgres.accounts import AccountStatements
 from pinggy.core.postgres.claims import ClaimStatements
+from pinggy.core.postgres.doctor import DoctorStatements
 from pinggy.core.postgres.edges import EdgeStatements
 from pinggy.core.postgres.handovers import HandoverStatements
 from pinggy.core.postgres.orders import OrderStatements
@@ -69,5 +70,6 @@ class PostgresTransaction(
     ZoneStatements,
     PlaceStatements,
     ReportStatements,
+    DoctorStatements,
 ):
     """One transaction over one cursor."""
