@@ -5,7 +5,8 @@ The clients of all accounts, in one process: each keeps a real ssh running, as a
 
 CONFIG is JSON (`Settings`). Lines on the standard input: ``move ACCOUNT EDGE`` starts a second ssh at EDGE with force;
 ``vanish ACCOUNT EDGE SECONDS`` stops the running one without a word and starts another at EDGE, without force;
-``kill ACCOUNT`` kills it. The history says what came of it. The end of the input is the end.
+``go ACCOUNT EDGE`` kills it and starts another there. The history says what came of it. The end of the input is the
+end.
 """
 
 from __future__ import annotations
@@ -138,8 +139,10 @@ class Client:
                 self._spawn(self.move(edge))
             case ("vanish", _, edge, seconds):
                 self._spawn(self.vanish(edge, float(seconds)))
-            case ("kill", _) if self._current is not None:
-                self.end(self._current)
+            case ("go", _, edge):
+                self._wanted_edge = edge
+                if self._current is not None:
+                    self.end(self._current)
 
     def _spawn(self, doing: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(doing)

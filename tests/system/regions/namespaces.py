@@ -82,7 +82,8 @@ def way_in() -> tuple[str, ...] | None:
 
 def run_inside(way: Sequence[str], module: str, words: Sequence[str]) -> int:
     """Run ``python -m MODULE WORDS`` in namespaces of its own; its exit status."""
-    command = [*way, sys.executable, "-m", module, *words]
+    # Where we are killed, what runs inside goes too.
+    command = ["setpriv", "--pdeathsig", "KILL", *way, sys.executable, "-m", module, *words]
     return subprocess.run(command, env={**os.environ, _INSIDE: "1"}, check=False).returncode
 
 
@@ -97,7 +98,18 @@ def lay_cables(sites: Sequence[Site]) -> None:
         # Known for good: a cut link is silence, never "no route to host".
         for other in sites:
             if other is not site:
-                _at(site, "neigh", "add", other.address, "lladdr", other.mac, "dev", "eth0", "nud", "permanent")
+                _at(site, "neigh", "replace", other.address, "lladdr", other.mac, "dev", "eth0", "nud", "permanent")
+
+
+def take_up_cables(sites: Sequence[Site]) -> None:
+    """Where no program runs at them any more: as it was before, so that another world can be made."""
+    for site in sites:
+        if site.namespace:
+            _run("ip", "netns", "delete", site.namespace)
+        else:
+            _run("ip", "link", "delete", "eth0")
+    _run("ip", "netns", "delete", WIRE)
+    _run("umount", "--lazy", "/run")
 
 
 def _lay_cable(site: Site) -> None:

@@ -31,7 +31,7 @@ from tests.support.deployment import BIN
 from tests.support.service import PATIENCE, free_port
 from tests.system.regions import clients, files, resolvers, visitors
 from tests.system.regions.files import DOMAIN, Timing
-from tests.system.regions.namespaces import WIRE, Site, lay_cables
+from tests.system.regions.namespaces import WIRE, Site, lay_cables, take_up_cables
 from tests.system.regions.population import EDGES, make_population
 from tests.system.regions.processes import Program
 
@@ -124,6 +124,8 @@ class World:
         for program in (*self.programs.values(), *([self._wire] if self._wire is not None else [])):
             if program.status is None and program.runs:
                 program.kill()
+        if self._wire is not None:
+            take_up_cables(list(self.sites.values()))
         for folder in self._removed:
             shutil.rmtree(folder, ignore_errors=True)
 
