@@ -21,12 +21,14 @@ from pinggy.wire.messages import Lost, Renew
 log = Logger()
 
 AT_ONCE = 2000  # tunnels in one message: some 250 KB
+_FIRST_WAIT = 1 / 30  # of a lease, before the core is asked again that did not answer; doubled up to the usual third
 
 
 class Renewal:
     """
-    Renews every third of *lease* (seconds), sooner while the core does not answer. The core may be away: live tunnels
-    go on, and the operator is told once when it goes and once when it is back.
+    Renews every third of *lease* (seconds). Where the core does not answer it is asked again much sooner, and then less
+    and less often. It may be away: live tunnels go on, and the operator is told once when it goes and once when it is
+    back.
 
     *away* and *answered* (when the core last renewed, in the clock's seconds) may be read.
     """
@@ -43,6 +45,7 @@ class Renewal:
         self._timer = Timer(clock, self._renew)
         self._renewing: Deferred[None] | None = None
         self._stopped = False
+        self._wait = lease * _FIRST_WAIT
 
     def start(self) -> None:
         self._timer.start(self._lease / 3)
@@ -98,5 +101,12 @@ class Renewal:
     def _again(self, _: object) -> None:
         self._renewing = None
         if not self._stopped:
-            # Spread, so that the edges of a core that comes back do not all ask at one instant.
-            self._timer.start(self._lease / 10 * random.uniform(0.5, 1.0) if self.away else self._lease / 3)  # noqa: S311
+            self._timer.start(self._pause())
+
+    def _pause(self) -> float:
+        if not self.away:
+            self._wait = self._lease * _FIRST_WAIT
+            return self._lease / 3
+        wait, self._wait = self._wait, min(2 * self._wait, self._lease / 3)
+        # Spread, so that the edges of a core that comes back do not all ask at one instant.
+        return wait * random.uniform(0.5, 1.0)  # noqa: S311
