@@ -78,10 +78,10 @@ class CoreService(Service):
         news = News()
         self._news_listener = NewsListener(reactor, servers, news)
         ledger = PostgresLedger(pool, news)
-        self._orders = OrderDesk(reactor, ledger, news)
-        asks = Asks(reactor, ledger, news, self._orders)
+        self.orders = OrderDesk(reactor, ledger, news)
+        asks = Asks(reactor, ledger, news, self.orders)
         patience = Patience(reactor, settings.lease)
-        probes = ProbeDesk(reactor, asks, self._orders)
+        probes = ProbeDesk(reactor, asks, self.orders)
         authority = Authority(ledger, settings, records, probes, patience, metrics)
         self.operator = Operator(ledger, settings)
         self.records = records
@@ -104,7 +104,7 @@ class CoreService(Service):
             ledger,
             authority,
             Tickets(authority, records.signing_key, settings.resume),
-            self._orders,
+            self.orders,
             asks,
             Places(reactor, ledger, news),
             relay,
@@ -119,7 +119,7 @@ class CoreService(Service):
         )
         self._site = CoreSite(reactor, tree)
         self._connections = Connections(reactor, self._site)
-        readings = CoreReadings(pool, self._orders, self._site, zone, self._door.certificate_expires)
+        readings = CoreReadings(pool, self.orders, self._site, zone, self._door.certificate_expires)
         self.shown: tuple[Metrics, ...] = (metrics, readings)
         self._listener = Listener(reactor, settings.metrics, self.shown, "core.metrics.listen")
         self._port: IListeningPort | None = None
@@ -197,7 +197,7 @@ class CoreService(Service):
         if self._port is not None:
             await self._listening_over(self._port)
             await self.sweep.stop()
-        self._orders.close()
+        self.orders.close()
         if self._custodian is not None:
             await self._custodian.stop()
         if self._geo is not None:

@@ -58,7 +58,10 @@ _CONNECT_SECONDS = 5.0
 _RENEWED_AT_ONCE = 4000
 # The core answers within 20.
 _ORDERS_SECONDS = 30.0
-# A connection that the core closed just then; said again on a new one. Every message is harmless when repeated.
+# A connection that the core closed just then; said again on another one. Every message is harmless when repeated. With
+# the core of a connection its others die too, some of them a moment later, and whoever stands before several cores may
+# take a moment to know.
+_AGAIN = (0.0, 0.1, 0.3)  # seconds
 _CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
 
 
@@ -180,10 +183,12 @@ class HttpCoreClient(CoreClient):
         body = codec.encode(message)
         timeout = timeout or self._timeout
         try:
-            try:
-                return await self._exchange(path, body, answer, timeout)
-            except _CUT:
-                return await self._exchange(path, body, answer, timeout)
+            for pause in _AGAIN:
+                try:
+                    return await self._exchange(path, body, answer, timeout)
+                except _CUT:
+                    await deferLater(self._reactor, pause)
+            return await self._exchange(path, body, answer, timeout)
         except (Refusal, CancelledError):
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from typing import Any, cast
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IConsumer, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -57,6 +58,7 @@ class _Front(_Side):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = True
+        self._balancer.gone(self)
         super().connectionLost(reason)
 
     async def _find(self) -> None:
@@ -71,30 +73,42 @@ class _Front(_Side):
 
 
 class Balancer(Factory):
-    """In front of the *ports* of *host*: listen with it."""
+    """In front of the *ports* of *host*: listen with it. Those in *down* are passed over."""
 
     noisy = False
 
     def __init__(self, reactor: Any, ports: Sequence[int], host: str = LOOPBACK) -> None:
+        self.down: set[int] = set()
         self._reactor = reactor
         self._host = host
         self._ports = tuple(ports)
+        self._fronts: set[_Front] = set()
         self._turns: Iterator[int] = itertools.cycle(range(len(ports)))
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        return _Front(self)
+        front = _Front(self)
+        self._fronts.add(front)
+        return front
+
+    def cut(self) -> None:
+        """All connections, at one instant."""
+        for front in list(self._fronts):
+            cast(Any, front.transport).abortConnection()
+
+    def gone(self, front: _Front) -> None:
+        self._fronts.discard(front)
 
     async def connect(self) -> _Side | None:
         """To one that takes a connection; None where none does."""
         first = next(self._turns)
         for port in self._ports[first:] + self._ports[:first]:
+            if port in self.down:
+                continue
             try:
                 back = await TCP4ClientEndpoint(self._reactor, self._host, port, _CONNECT_SECONDS).connect(
                     Factory.forProtocol(_Side)
                 )
-            except OSError:
-                continue
-            except Exception:  # how Twisted says that nobody listens there
+            except ConnectError:
                 continue
             return cast(_Side, back)
         return None
