@@ -87,7 +87,10 @@ class Edge:
     async def next_orders(self) -> list[Close]:
         """Those that wait, for each tunnel the first; there must be some. An order may be given twice."""
         orders = (await self.client.orders(after(0))).orders
-        closes = {each.tunnel: each for each in reversed(orders) if isinstance(each, Close)}
+        closes: dict[str, Close] = {}
+        for each in orders:
+            if isinstance(each, Close):
+                closes.setdefault(each.tunnel, each)
         return list(closes.values())
 
 
@@ -137,6 +140,22 @@ async def test_a_tunnel_that_is_over_is_closed_with_its_reason_but_not_in_the_fi
     assert sorted((each.tunnel, each.code) for each in await edge.next_orders()) == sorted(
         [(tunnel, "expired"), (stranger, "lease-lost")]
     )
+
+
+@asynchronous
+async def test_a_tunnel_is_not_closed_while_its_successor_is_awaited(start: Start) -> None:
+    edge = await Edge.of(start)
+    old, (blog,) = await edge.tunnel(http(1, "blog"))
+    other = await edge.core.edge("e2")
+    await other.register(Register(instance="j"))
+    new = tunnel_id()
+    await other.authorize(ask(http(1, "blog"), tunnel=new, by=edge.token, force=True))
+    edge.core.age(2 * SETTLED)
+    stranger = tunnel_id()
+    await edge.report_twice(holding(old, blog), Holding(tunnel=stranger, name="shop", epoch=9))
+    assert [each.tunnel for each in await edge.next_orders()] == [stranger]
+    await other.live(Live(tunnel=new, numbers=(1,)))
+    assert [each.tunnel for each in await edge.next_orders()] == [stranger, old]
 
 
 @asynchronous

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from pinggy.settings import Secret
 from tests.metrics.expositions import parsed
 from tests.support.deployment import DOMAIN, Deployment
 from tests.support.local_servers import BLOCK, WebServer, blocks, read_until, shut, tcp_server, web_server
+from tests.support.postgres import execute
 from tests.support.powerdns import rrset
-from tests.support.service import PATIENCE, Lines
+from tests.support.service import PATIENCE, Lines, free_port
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # The core's own look at the zone must not mend what a test falsifies before the operator finds it.
-    made = Deployment(tmp_path_factory.mktemp("deployment"), zone_interval=3600.0, ttl=2, drains={"us": 2.0})
+    made = Deployment(
+        tmp_path_factory.mktemp("deployment"), zone_interval=3600.0, ttl=2, drains={"us": 2.0}, report_interval=2.0
+    )
     try:
         made.start()
         yield made
@@ -194,6 +200,96 @@ def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, lo
     ssh.terminate()
     ssh.wait(PATIENCE)
     deployment.until_gone("truth")
+
+
+def test_where_ledger_and_edge_differ_it_is_said_mended_and_shown(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("keeper", "kept", "taken")
+    database = Secret(deployment.database)
+    kept, taken = (deployment.ssh("eu", token, local.port, named=name) for name in ("kept", "taken"))
+    Lines(kept).until("http://kept.")
+    terminal = Lines(taken)
+    terminal.until("http://taken.")
+
+    # The ledger loses a name that its edge serves.
+    execute(database, "DELETE FROM forwardings WHERE name = 'taken'")
+    assert "it serves taken by epoch" in deployment.cores[0].until("edge eu and the ledger differ")
+    assert terminal.rest()[-1] == "The core no longer knows this tunnel: start it again."
+    assert taken.wait(PATIENCE) == 1
+    deployment.until_gone("taken")
+
+    # It has one that nobody serves, which stands in the zone too.
+    def falsify() -> None:
+        execute(
+            database,
+            "INSERT INTO forwardings (tunnel, number, kind, name, epoch, named, live, started)"
+            " SELECT tunnel, 99, kind, 'phantom', nextval('epoch'), true, true, now() - interval '1 minute'"
+            " FROM forwardings WHERE name = 'kept'",
+        )
+        for server in deployment.servers:
+            server.write([rrset(f"phantom.{DOMAIN}.", "CNAME", f"eu.{DOMAIN}.")])
+
+    # Until the next report the operator is shown it: he must only be quick enough.
+    shown = ""
+    bound = time.monotonic() + 3 * PATIENCE
+    while "it does not serve phantom" not in shown:
+        assert time.monotonic() < bound, shown
+        falsify()
+        deployment.cores[0].until("edge eu and the ledger differ")
+        shown = " ".join(deployment.pinggy("doctor", check=False).stdout.split())
+    deployment.until_gone("phantom")
+    assert '"method": "GET"' in deployment.visit("eu", "kept")
+    assert deployment.dig("kept") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+    kept.terminate()
+    kept.wait(PATIENCE)
+    deployment.until_gone("kept")
+
+
+def test_the_doctor_tells_a_tunnel_that_serves_from_one_that_does_not(deployment: Deployment, local: WebServer) -> None:
+    token = deployment.new_token("patient", "ward", "down")
+    ssh = deployment.ssh("ap", token, local.port)
+    Lines(ssh).until("http://")
+    down = deployment.ssh("us", token, free_port(), named="down")
+    Lines(down).until("http://down.")
+    seen = local.seen.qsize()
+
+    well = deployment.pinggy("doctor", "ward", "--port", str(deployment.public_port))
+    said = " ".join(well.stdout.split())
+    assert said.count(f"answers that it leads to ap.{DOMAIN}.") == 2
+    assert "Its client answered a ping" in said
+    assert "The client's ssh connected to the local server." in said
+    assert f"A connection to {deployment.addresses['ap']}:{deployment.public_port} was taken." in said
+    # The local server has seen a connection, and nothing to be answered.
+    assert local.seen.qsize() == seen
+
+    found = deployment.pinggy("doctor", f"down.{DOMAIN}", check=False)
+    assert (found.returncode, found.stderr) == (1, "pinggy: One thing is wrong.\n")
+    assert "WRONG  The client's ssh could not connect to the local server." in found.stdout
+
+    ssh.send_signal(signal.SIGSTOP)
+    found = deployment.pinggy("doctor", "ward", check=False)
+    ssh.send_signal(signal.SIGCONT)
+    assert found.returncode == 1
+    assert "WRONG  Its client does not answer" in found.stdout
+
+    # Two servers of the zone: one of them lists another record.
+    def falsify() -> None:
+        deployment.servers[1].write([rrset(f"ward.{DOMAIN}.", "CNAME", f"us.{DOMAIN}.")])
+
+    # The core may take a server for one that was away, and mend it before the operator looks: then once more.
+    one = whole = ""
+    bound = time.monotonic() + PATIENCE
+    while f"answered us.{DOMAIN}. instead of" not in one or f"ward.{DOMAIN} has CNAME us.{DOMAIN}" not in whole:
+        assert time.monotonic() < bound, one + whole
+        falsify()
+        one, whole = (
+            " ".join(deployment.pinggy("doctor", *words, check=False).stdout.split()) for words in (["ward"], [])
+        )
+    deployment.pinggy("zone", "check", "--mend")
+    for each in (ssh, down):
+        each.terminate()
+        each.wait(PATIENCE)
+    deployment.until_gone("ward")
+    assert deployment.pinggy("doctor", "ward", check=False).stderr.startswith("pinggy: No live tunnel is called ward")
 
 
 SORRY = "This edge is being taken out of service: connect again, another one answers."
