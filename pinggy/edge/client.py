@@ -45,3 +45,15 @@ class Client(Protocol):
     def leave(self, reason: Refusal) -> None:
         """The tunnel is over: tell the client why, unless it knows, and close the connection."""
         ...
+
+
+class Watcher(Protocol):
+    """Who is told what becomes of a tunnel: the terminal."""
+
+    def opened(self, forwarding: Forwarding) -> None: ...
+
+    def refused(self, refusal: Refusal) -> None: ...
+
+    def settled(self) -> None:
+        """Every forwarding asked for so far has been answered."""
+        ...

@@ -6,15 +6,15 @@ keeps the time: policy, expiry, the bound on doing nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pinggy.edge.client import Client
+from pinggy.edge.client import Client, Watcher
+from pinggy.edge.dormant import Dormant, Fate
 from pinggy.edge.opening import Ask, Opening, Parts
 from pinggy.edge.timer import Timer
 from pinggy.edge.tunnels import Begun, LiveForwarding, LiveTunnel
@@ -22,17 +22,16 @@ from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity
 from pinggy.tunnel.life import Life
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import (
-    AskedTwice,
     ClientLeft,
+    ClientSilent,
     Expired,
     Fault,
     LimitReached,
     NoForwarding,
     Refusal,
-    TwoDefaults,
     TypeNotServed,
 )
-from pinggy.tunnel.request import ForwardRequest, Kind, Login
+from pinggy.tunnel.request import ForwardRequest, Kind, Login, clash
 from pinggy.wire.messages import Authorized, Credential, Usage
 
 log = Logger()
@@ -44,18 +43,6 @@ MOST_REMEMBERED = 32  # refusals that are told to a terminal which opens later
 MOST_ASKED = 256  # forwardings asked for in one connection; the core's limit is lower
 
 
-class Watcher(Protocol):
-    """Who is told what becomes of a tunnel: the terminal."""
-
-    def opened(self, forwarding: Forwarding) -> None: ...
-
-    def refused(self, refusal: Refusal) -> None: ...
-
-    def settled(self) -> None:
-        """Every forwarding asked for so far has been answered."""
-        ...
-
-
 class ClientTunnel:
     """
     From the login to the end.
@@ -64,7 +51,13 @@ class ClientTunnel:
     """
 
     def __init__(
-        self, parts: Parts, client: Client, login: Login, credential: Credential, identity: Identity = ANONYMOUS
+        self,
+        parts: Parts,
+        client: Client,
+        login: Login,
+        credential: Credential,
+        identity: Identity = ANONYMOUS,
+        by_ticket: bool = False,
     ) -> None:
         self.id = uuid4().hex
         self.login = login
@@ -73,7 +66,13 @@ class ClientTunnel:
         self._parts = parts
         self._client = client
         self._opening = Opening(
-            parts=parts, owner=self, client=client, tunnel=self.id, credential=credential, force=login.force
+            parts=parts,
+            owner=self,
+            client=client,
+            tunnel=self.id,
+            credential=credential,
+            force=login.force,
+            by_ticket=by_ticket,
         )
         self._life = Life()
         self._live: LiveTunnel | None = None
@@ -194,14 +193,7 @@ class ClientTunnel:
             return TypeNotServed.of("udp")
         if self._asked >= MOST_ASKED:
             return LimitReached(f"Too many forwardings in one connection: {MOST_ASKED} at the most.")
-        standing = [ask.request for ask in self._asks.values()]
-        if request.is_default and any(each.is_default for each in standing):
-            return TwoDefaults.of()
-        if any(each.bind == request.bind and each.bind_port == request.bind_port != 0 for each in standing):
-            return AskedTwice.of(f"{request.bind}:{request.bind_port}")
-        if any(_same_name(each, request) for each in standing):
-            return AskedTwice.of(f"The name {request.host}")
-        return None
+        return clash(request, [ask.request for ask in self._asks.values()])
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -263,14 +255,40 @@ class ClientTunnel:
         if refusal is not None:
             raise refusal
 
+    @property
+    def ticket(self) -> str:
+        held = None if self._live is None else self._live.ticket
+        return "" if held is None else held.text
+
+    def resume(self, dormant: Dormant, numbers: Mapping[int, int]) -> None:
+        self.id = dormant.tunnel
+        # The core knows the others of no number yet: they get higher ones than any that it has given out.
+        self._asked = max([self._asked, *(each.number for each in dormant.held.ticket.forwardings)])
+        for ask in self._asks.values():
+            if ask.number in numbers:
+                ask.number = numbers[ask.number]
+            elif ask.forwarding is None:
+                self._asked += 1
+                ask.number = self._asked
+        self._asks = {ask.number: ask for ask in self._asks.values()}
+        ticket = dormant.held.ticket
+        self.accept_terms(
+            Authorized(identity=ticket.identity, limits=dormant.limits, results=(), ticket=dormant.held.text)
+        )
+        assert self._live is not None
+        self._live.before = self._live.before or dormant.usage
+
     def accept_terms(self, authorized: Authorized) -> None:
-        if self._live is not None:
-            return
+        if self._live is None:
+            self._live = self._begin_life(authorized)
+        self._live.ticket = self._parts.dormants.check.read(authorized.ticket) or self._live.ticket
+
+    def _begin_life(self, authorized: Authorized) -> LiveTunnel:
         self.identity = authorized.identity
         self.expires_in = authorized.expires_in
         if authorized.expires_in is not None and self._end is None:
             self._expiry.start(authorized.expires_in)
-        self._live = LiveTunnel(
+        return LiveTunnel(
             id=self.id,
             client=self._client,
             life=self._life,
@@ -315,9 +333,18 @@ class ClientTunnel:
             return
         self._parts.metrics.ended(self._end.code)
         log.info("tunnel {tunnel} has ended: {why}", tunnel=self.id, why=self._end.code)
-        d = Deferred.fromCoroutine(self._opening.undo(asks, self._end.code, whole=True))
+        d = Deferred.fromCoroutine(self._give_back(asks, self._end))
         d.addErrback(lambda failure: log.failure("ending tunnel {tunnel} broke", failure, tunnel=self.id))
         d.addBoth(self._close)
+
+    async def _give_back(self, asks: list[Ask], reason: Refusal) -> None:
+        live, fate = self._live, Fate.NEITHER
+        may_come_back = isinstance(reason, (ClientLeft, ClientSilent)) and self._parts.closed() is None
+        if asks and may_come_back and live is not None and live.ticket is not None:
+            dormant = self._opening.sleeping(asks, live.ticket, live.limits, live.usage())
+            fate = await self._parts.dormants.part(dormant, reason.code)
+        if fate is not Fate.KEPT:
+            await self._opening.undo(asks, reason.code, whole=True, released=fate is Fate.RELEASED)
 
     def _close(self, _: object) -> None:
         self._closed = True
@@ -363,7 +390,3 @@ class ClientTunnel:
             self._deadline.start(max(0.0, self._life.deadline - self._parts.clock.seconds()))
         if self._live is not None:
             self._live.life_changed()
-
-
-def _same_name(one: ForwardRequest, other: ForwardRequest) -> bool:
-    return one.host is not None and one.host == other.host and Kind.TCP not in (one.kind, other.kind)

@@ -10,7 +10,7 @@ is nothing to take back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,12 +21,14 @@ from twisted.logger import Logger
 from pinggy.dns.zone import NameRecord, Probe, Zone, ZoneError
 from pinggy.edge.client import Client
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.dormant import Dormant, Dormants, Grant, Resumed
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.ports import BoundPort, Ports, PortTaken
+from pinggy.edge.tickets import HeldTicket
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.tunnel.addresses import PublicFace
-from pinggy.tunnel.grant import Forwarding
-from pinggy.tunnel.refusals import PortNotBound, Refusal, ZoneAway, from_wire
+from pinggy.tunnel.grant import Forwarding, Limits
+from pinggy.tunnel.refusals import CoreAway, PortNotBound, Refusal, ZoneAway, from_wire
 from pinggy.tunnel.request import ForwardRequest
 from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Lost, Refused, Release, Usage, Want
 from pinggy.wire.orders import GRACE
@@ -51,6 +53,7 @@ class Parts:
     face: PublicFace
     target: str
     clock: IReactorTime
+    dormants: Dormants
     closed: Callable[[], Refusal | None] = lambda: None
     metrics: EdgeMetrics = field(default_factory=EdgeMetrics)
 
@@ -99,16 +102,28 @@ class Owner(Protocol):
         """Raises the `Refusal` that has ended the tunnel, or by which nobody is let in any more, if there is one."""
         ...
 
+    @property
+    def ticket(self) -> str:
+        """The core's for this tunnel, empty where there is none."""
+        ...
+
     def accept_terms(self, authorized: Authorized) -> None: ...
+
+    def resume(self, dormant: Dormant, numbers: Mapping[int, int]) -> None:
+        """From now on it is that tunnel; its asks have other *numbers*."""
+        ...
 
     def refuse(self, asks: Iterable[Ask], refusal: Refusal) -> None: ...
 
     def usage(self) -> Usage | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Opening:
-    """The chain of one tunnel; one batch of asks goes through it at a time."""
+    """
+    The chain of one tunnel; one batch of asks goes through it at a time. *by_ticket*: the client was let in while the
+    core did not answer, for a tunnel that it had here.
+    """
 
     parts: Parts
     owner: Owner
@@ -116,25 +131,32 @@ class Opening:
     tunnel: str
     credential: Credential
     force: bool
+    by_ticket: bool = False
+    _has_begun: bool = False
 
     async def open(self, batch: list[Ask]) -> list[Ask]:
         """Returns those that are granted, published and confirmed; all others have been refused and undone."""
         granted: list[Ask] = []
         lost: list[Lost] = []
         watch = StopWatch(self.parts.clock)
+        resumed: Resumed | None = None
         try:
-            await self._authorize(batch, granted, lost)
+            resumed = await self._grant(batch, granted, lost)
             watch.step("authorize")
             if granted:
                 await self._publish(granted)
                 watch.step("publish")
                 await self._confirm(granted)
                 watch.step("probe")
-                await self._say_live(granted)
-                watch.step("live")
+                if resumed is None:
+                    await self._say_live(granted)
+                    watch.step("live")
         except Refusal as refusal:
             # The whole batch: where the core's answer was lost, its grant was not.
-            await self.undo(batch, refusal.code)
+            if resumed is None:
+                await self.undo(batch, refusal.code)
+            else:
+                self._put_back(resumed, batch)
             self.owner.refuse(batch, refusal)
             return []
         finally:
@@ -146,9 +168,10 @@ class Opening:
             ask.took = str(watch)
         return granted
 
-    async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False) -> None:
+    async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False, *, released: bool = False) -> None:
         """
-        Take back what was done for *asks*; with *whole*, the tunnel itself, for the reason *code*.
+        Take back what was done for *asks*; with *whole*, the tunnel itself, for the reason *code*. *released*: the core
+        knows already.
 
         What cannot be taken back is logged: the lease will.
         """
@@ -162,7 +185,7 @@ class Opening:
                 await self.parts.zone.withdraw(records)
             except ZoneError as error:
                 log.warn("could not withdraw the names of tunnel {tunnel}: {error}", tunnel=self.tunnel, error=error)
-        if whole or numbers:
+        if (whole or numbers) and not released:
             release = Release(tunnel=self.tunnel, code=code, numbers=numbers, usage=self.owner.usage())
             try:
                 await self.parts.core.release(release)
@@ -187,6 +210,56 @@ class Opening:
             ask.bound.close()
         ask.live = ask.bound = None
 
+    # -- without the core ---------------------------------------------------------------------------------------------
+
+    def sleeping(self, asks: Iterable[Ask], held: HeldTicket, limits: Limits, usage: Usage) -> Dormant:
+        """The tunnel with all of *asks*, which are live, as it is kept for its client."""
+        grants = [
+            Grant(request=ask.request, forwarding=ask.forwarding, record=record)
+            for ask in asks
+            for record in self._records([ask])
+            if ask.forwarding is not None
+        ]
+        return Dormant(held=held, limits=limits, usage=usage, grants=grants)
+
+    async def _grant(self, batch: list[Ask], granted: list[Ask], lost: list[Lost]) -> Resumed | None:
+        """Fill *granted* by what the core says; or, while it does not answer, by what the client had here."""
+        if self.by_ticket:
+            resumed = await self._resume(batch, granted)
+            if resumed is not None:
+                return resumed
+        try:
+            await self._authorize(batch, granted, lost)
+        except CoreAway:
+            resumed = None if granted else await self._resume(batch, granted)
+            if resumed is None:
+                raise
+            return resumed
+        return None
+
+    async def _resume(self, batch: list[Ask], granted: list[Ask]) -> Resumed | None:
+        """What is left of this tunnel, if it has been resumed before; a dormant one, if it has nothing yet."""
+        mine = self.tunnel if self._has_begun else None
+        resumed = self.parts.dormants.wake(self.credential, [ask.request for ask in batch], mine)
+        if resumed is None:
+            return None
+        self.tunnel, self._has_begun = resumed.dormant.tunnel, True
+        found = {ask.number: grant for ask, grant in zip(batch, resumed.grants, strict=True) if grant is not None}
+        self.owner.refuse([ask for ask in batch if ask.number not in found], CoreAway.of())
+        pairs = [(ask, found[ask.number]) for ask in batch if ask.number in found]
+        self.owner.resume(resumed.dormant, {ask.number: grant.forwarding.number for ask, grant in pairs})
+        for ask, grant in pairs:
+            ask.forwarding, ask.proof = grant.forwarding, grant.record.proof
+            granted.append(ask)
+        taken: list[int] = []
+        self.owner.refuse(await self._bind(granted, taken), PortNotBound.of(taken[-1] if taken else 0))
+        return resumed
+
+    def _put_back(self, resumed: Resumed, batch: list[Ask]) -> None:
+        self.parts.dormants.put_back(resumed)
+        for ask in batch:
+            self._undo_here(ask)
+
     # -- authorize ------------------------------------------------------------------------------------------------
 
     async def _authorize(self, batch: list[Ask], granted: list[Ask], lost: list[Lost]) -> None:
@@ -206,6 +279,7 @@ class Opening:
                     granted.append(ask)
                 else:
                     refused.append((ask, result))
+            self._has_begun = True
             self.owner.accept_terms(authorized)
             self.owner.check_wanted()
             lost.extend(authorized.lost)
@@ -229,6 +303,7 @@ class Opening:
                 wants=tuple(ask.want for ask in asking),
                 force=self.force,
                 taken_ports=tuple(taken),
+                ticket=self.owner.ticket,
             )
         )
 

@@ -5,7 +5,7 @@ An edge keeps its lease: all tunnels are renewed well within it, and those that 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -13,15 +13,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.dormant import Dormants
 from pinggy.edge.timer import Timer
-from pinggy.edge.tunnels import LiveTunnel, Tunnels
+from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.messages import Lost, Renew
+from pinggy.wire.messages import Lost, Renew, Usage
 
 log = Logger()
 
 AT_ONCE = 2000  # tunnels in one message: some 250 KB
 _FIRST_WAIT = 1 / 30  # of a lease, before the core is asked again that did not answer; doubled up to the usual third
+MOST_OF_TICKETS = 256 * 1024  # bytes of tickets in one message
 
 
 class Renewal:
@@ -33,9 +35,19 @@ class Renewal:
     *away* and *answered* (when the core last renewed, in the clock's seconds) may be read.
     """
 
-    def __init__(self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, lease: float) -> None:
+    def __init__(
+        self,
+        *,
+        core: CoreClient,
+        tunnels: Tunnels,
+        dormants: Dormants,
+        clock: IReactorTime,
+        instance: str,
+        lease: float,
+    ) -> None:
         self._core = core
         self._tunnels = tunnels
+        self._dormants = dormants
         self._instance = instance
         self._lease = lease
         self.away = False
@@ -61,27 +73,52 @@ class Renewal:
         self._renewing.addErrback(self._broke).addBoth(self._again)
 
     async def _renew_all(self) -> None:
+        over: set[str] = set()
         try:
-            for tunnels in self._portions():
-                usages = tuple(tunnel.usage() for tunnel in tunnels)
-                renewed = await self._core.renew(Renew(instance=self._instance, tunnels=usages))
+            for usages in self._portions():
+                tickets = self._old_tickets(usages)
+                renewed = await self._core.renew(Renew(instance=self._instance, tunnels=usages, tickets=tickets))
                 for lost in renewed.lost:
+                    over.add(lost.tunnel)
                     self._end(lost)
+                self._take(renewed.tickets)
         except Refusal as refusal:
             self._not_reached(refusal)
+            await self._dormants.renewed(False, over)
         else:
             self._reached()
+            await self._dormants.renewed(True, over)
 
     def _end(self, lost: Lost) -> None:
         tunnel = self._tunnels.get(lost.tunnel)
         if tunnel is not None:
             tunnel.end(from_wire(lost.code, lost.text))
 
-    def _portions(self) -> Iterator[list[LiveTunnel]]:
-        tunnels = list(self._tunnels)
+    def _portions(self) -> Iterator[tuple[Usage, ...]]:
+        usages = [*(tunnel.usage() for tunnel in self._tunnels), *self._dormants.usages()]
         # An edge without tunnels renews too: the core sees that it lives.
-        for start in range(0, max(1, len(tunnels)), AT_ONCE):
-            yield tunnels[start : start + AT_ONCE]
+        for start in range(0, max(1, len(usages)), AT_ONCE):
+            yield tuple(usages[start : start + AT_ONCE])
+
+    # -- tickets ------------------------------------------------------------------------------------------------------
+
+    def _old_tickets(self, usages: Iterable[Usage]) -> tuple[str, ...]:
+        """Those of the tunnels in *usages* that are worth new ones, as many as fit in a message."""
+        room, found = MOST_OF_TICKETS, []
+        for usage in usages:
+            tunnel = self._tunnels.get(usage.tunnel)
+            held = None if tunnel is None else tunnel.ticket
+            if held is not None and self._dormants.check.is_old(held) and len(held.text) <= room:
+                room -= len(held.text)
+                found.append(held.text)
+        return tuple(found)
+
+    def _take(self, tickets: Iterable[str]) -> None:
+        for text in tickets:
+            held = self._dormants.check.read(text)
+            tunnel = None if held is None else self._tunnels.get(held.ticket.tunnel)
+            if tunnel is not None:
+                tunnel.ticket = held
 
     def _reached(self) -> None:
         self.answered = self._clock.seconds()

@@ -20,6 +20,7 @@ from pinggy.dns.zone import Probe, Zone
 from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.metrics import EdgeMetrics
@@ -31,6 +32,7 @@ from pinggy.edge.reports import Reports
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
 from pinggy.edge.ssh.hostkeys import fingerprint, load_host_keys
+from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.tcp import TcpPorts
@@ -86,6 +88,7 @@ class EdgeService(Service):
         self._draining: Deferred[None] | None = None
         self._connections = ConnectionLimit(settings.visitors.connections_per_address, reactor)
         self._ssh: SshFactory | None = None
+        self._dormants: Dormants | None = None
         self._renewal: Renewal | None = None
         self._orders: OrderStream | None = None
         self._reports: Reports | None = None
@@ -110,10 +113,14 @@ class EdgeService(Service):
             http_port=self._settings.face.http_port,
             https_port=self._settings.face.https_port,
         )
-        self._ssh = self._make_ssh(registered, face)
+        zone, probe = self._zone_of(registered.domain)
+        check = TicketCheck(registered.grant_key)
+        self._dormants = dormants = Dormants(core=self._core, zone=zone, check=check, clock=self._reactor)
+        self._ssh = self._make_ssh(registered, face, zone, probe, dormants)
         self._renewal = Renewal(
             core=self._core,
             tunnels=self.tunnels,
+            dormants=dormants,
             clock=self._reactor,
             instance=self._instance,
             lease=registered.lease,
@@ -153,8 +160,9 @@ class EdgeService(Service):
                     log.warn("the core does not answer yet: this edge waits for it")
             await deferLater(self._reactor, TRY_AGAIN)
 
-    def _make_ssh(self, registered: Registered, face: PublicFace) -> SshFactory:
-        zone, probe = self._zone_of(registered.domain)
+    def _make_ssh(
+        self, registered: Registered, face: PublicFace, zone: Zone, probe: Probe, dormants: Dormants
+    ) -> SshFactory:
         parts = Parts(
             core=self._core,
             zone=zone,
@@ -169,6 +177,7 @@ class EdgeService(Service):
             face=face,
             target=face.host(registered.region),
             clock=self._reactor,
+            dormants=dormants,
             closed=self._drain.refusal,
             metrics=self.metrics,
         )
@@ -264,6 +273,8 @@ class EdgeService(Service):
         listening, self._listening = self._listening, []
         await gatherResults([maybeDeferred(each.stopListening) for each in listening])
         await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
+        if self._dormants is not None:
+            await self._dormants.give_back_all()
         if self._ssh is not None:
             await self._ssh.hang_up(GOODBYE)
         await self._shown.close()

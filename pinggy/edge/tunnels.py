@@ -16,6 +16,7 @@ from pinggy.edge.carried import Carried
 from pinggy.edge.client import Client, Peer
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tally import Tally
+from pinggy.edge.tickets import HeldTicket
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.life import Life, State
 from pinggy.tunnel.policy import Policy
@@ -56,7 +57,8 @@ class LiveTunnel:
     A tunnel whose core has granted it something. Visitors call `policy` and then `open_stream`.
 
     Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it; and
-    who keeps it between requests stands in *kept* for as long. *end* ends it.
+    who keeps it between requests stands in *kept* for as long. *end* ends it. *ticket* is the core's word for it;
+    *before* is what it had carried when it was resumed.
     """
 
     id: str
@@ -67,6 +69,8 @@ class LiveTunnel:
     end: End
     tally: Tally = field(default_factory=Tally)
     kept: set[Kept] = field(default_factory=set)
+    ticket: HeldTicket | None = None
+    before: Usage | None = None
     _unused: Deferred[None] | None = None
     _waiting: list[Deferred[Policy]] = field(default_factory=list)
 
@@ -121,8 +125,13 @@ class LiveTunnel:
 
     def usage(self) -> Usage:
         """What it has carried, as the core is told."""
-        tally = self.tally
-        return Usage(tunnel=self.id, received=tally.received, sent=tally.sent, visitors=tally.visitors)
+        tally, before = self.tally, self.before or Usage(tunnel=self.id)
+        return Usage(
+            tunnel=self.id,
+            received=before.received + tally.received,
+            sent=before.sent + tally.sent,
+            visitors=before.visitors + tally.visitors,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

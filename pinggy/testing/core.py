@@ -7,6 +7,7 @@ against this and against the real one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -74,7 +75,7 @@ class FakeCore:
 
     With *away* every call fails with `CoreAway`, and so does a poll for orders that waits. Between `hold` and `let_go`
     no call is answered, nor done: it is when it is let go. A poll that waited already is answered then. With *key* it
-    signs its grants, with *relay_authority* the certificates of edges.
+    signs its grants, with *relay_authority* the certificates of edges. *wall* tells Unix time.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class FakeCore:
         settings: CoreSettings = SETTINGS,
         key: Ed25519PrivateKey | None = None,
         relay_authority: RelayAuthority | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.news = news = News()
         self.ledger = MemoryLedger(clock, news)
@@ -92,7 +94,7 @@ class FakeCore:
         patience = Patience(clock, settings.lease)
         probes = ProbeDesk(clock, self.asks, self.desk)
         self.authority = Authority(self.ledger, settings, self.records, probes, patience)
-        self.tickets = Tickets(self.authority, key, settings.resume)
+        self.tickets = Tickets(self.authority, key, settings.resume, wall)
         self.operator = Operator(self.ledger, settings)
         self.sweep = Sweep(clock, self.ledger, patience)
         self.doctor = make_doctor(clock, settings, self.ledger, self.records, self.asks, None, None, Papers())

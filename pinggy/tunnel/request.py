@@ -7,12 +7,16 @@ Both come from a stranger as bytes; what leaves here is a frozen value or a `Ref
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from pinggy.tunnel.refusals import (
+    AskedTwice,
     MalformedForwarding,
     MalformedUser,
+    Refusal,
+    TwoDefaults,
     TwoTypes,
     UnknownKeyword,
     echo,
@@ -79,6 +83,21 @@ class ForwardRequest:
     @property
     def is_default(self) -> bool:
         return self.host is None
+
+
+def clash(request: ForwardRequest, standing: Sequence[ForwardRequest]) -> Refusal | None:
+    """Why *request* cannot stand beside the others of its connection, if it cannot."""
+    if request.is_default and any(each.is_default for each in standing):
+        return TwoDefaults.of()
+    if any(each.bind == request.bind and each.bind_port == request.bind_port != 0 for each in standing):
+        return AskedTwice.of(f"{request.bind}:{request.bind_port}")
+    if any(_same_name(each, request) for each in standing):
+        return AskedTwice.of(f"The name {request.host}")
+    return None
+
+
+def _same_name(one: ForwardRequest, other: ForwardRequest) -> bool:
+    return one.host is not None and one.host == other.host and Kind.TCP not in (one.kind, other.kind)
 
 
 def parse_user(user: bytes) -> Login:

@@ -196,7 +196,9 @@ def test_a_full_window_stalls_its_visitor(watched: Watched) -> None:
 
 def test_the_age_of_what_the_core_said_is_shown(watched: Watched) -> None:
     edge, readings = watched.edge, watched.readings
-    renewal = Renewal(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", lease=30.0)
+    renewal = Renewal(
+        core=edge.client, tunnels=edge.tunnels, dormants=edge.dormants, clock=edge.clock, instance="one", lease=30.0
+    )
     orders = OrderStream(
         core=edge.client, tunnels=edge.tunnels, drain=edge.drain, clock=edge.clock, instance="one", after=0
     )

@@ -26,6 +26,7 @@ class Standing:
         self.renewal = Renewal(
             core=self.edge.client,
             tunnels=self.edge.tunnels,
+            dormants=self.edge.dormants,
             clock=self.edge.clock,
             instance="one",
             lease=LEASE,

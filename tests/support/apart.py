@@ -43,7 +43,7 @@ async def postgres(reactor: Any, given: dict[str, Any]) -> str:
 
 
 async def core(reactor: Any, given: dict[str, Any]) -> str:
-    """*database*, *port*, *lease*, and the secrets *operator* and *edge*."""
+    """*database*, *port*, *lease*, the secrets *operator* and *edge*, and the file *grant_key*."""
     service = make_core(
         reactor,
         CoreSettings(
@@ -52,6 +52,7 @@ async def core(reactor: Any, given: dict[str, Any]) -> str:
             database=DatabaseSettings(url=Secret(given["database"]), patience=1.0),
             listen=ListenSettings(host=HOST, port=given["port"]),
             lease=given["lease"],
+            grant_key=Path(given["grant_key"]),
             ports=PortSettings(first=28000, last=28099),
         ),
     )

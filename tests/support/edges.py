@@ -4,6 +4,7 @@ An edge in memory: the core of `pinggy.testing`, a zone in memory, and clients j
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +16,7 @@ from twisted.internet.task import Clock
 
 from pinggy.dns.zone import NameRecord, ZoneError
 from pinggy.edge.client import Peer
+from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream
@@ -22,8 +24,9 @@ from pinggy.edge.ports import PortTaken
 from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.factory import SshFactory
 from pinggy.edge.stream import Stream
+from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
-from pinggy.testing.core import FakeCore
+from pinggy.testing.core import FakeCore, now
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.wire.messages import Register
 from tests.support.ssh_pair import Pair
@@ -102,16 +105,25 @@ class NotedPorts:
 class EdgeInMemory:
     """*core*, *zone*, *ports* and *tunnels* may be looked into; `join` lets a client in."""
 
-    def __init__(self, settings: ClientSettings | None = None, drain: float = 30.0) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings | None = None,
+        drain: float = 30.0,
+        grant_key: ed25519.Ed25519PrivateKey | None = None,
+    ) -> None:
         self.clock = Clock()
         # Far from zero, so that a missing time is not taken for one.
         self.clock.advance(1000)
-        self.core = FakeCore(self.clock)
+        # Unix time goes its own way.
+        self.wall = time.time()
+        self.core = FakeCore(self.clock, key=grant_key, wall=lambda: self.wall)
         self.zone = NotedZone()
         self.ports = NotedPorts()
         self.tunnels = Tunnels()
         self.client = self.core.client()
-        self.client.register(Register(instance="one"))
+        registered = now(self.client.register(Register(instance="one")))
+        check = TicketCheck(registered.grant_key, lambda: self.wall)
+        self.dormants = Dormants(core=self.client, zone=self.zone, check=check, clock=self.clock)
         self.face = PublicFace(domain="a.example")
         self.drain = EdgeDrain(core=self.client, tunnels=self.tunnels, clock=self.clock, instance="one", seconds=drain)
         self.parts = Parts(
@@ -123,6 +135,7 @@ class EdgeInMemory:
             face=self.face,
             target="local.a.example",
             clock=self.clock,
+            dormants=self.dormants,
             closed=self.drain.refusal,
         )
         self.factory = SshFactory(self.parts, [ed25519_key()], settings or ClientSettings())

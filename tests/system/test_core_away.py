@@ -4,6 +4,7 @@ The core and its database may be away: visitors of live tunnels do not notice, a
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 
 from pinggy.edge.ssh.hostkeys import ensure_host_keys, known_hosts_lines, load_host_keys
+from pinggy.wire import paths
 from tests.support.service import PATIENCE, Lines, Service, free_port
-from tests.system.tools import LOOPBACK, eventually, ssh, tunnel, visit
+from tests.system.tools import LOOPBACK, Ssh, dig, eventually, local_web, ssh, tunnel, visit
 
 LEASE = 2.0
 DATABASE_AWAY = "The service cannot start new tunnels at the moment (its database does not answer): try again soon."
@@ -63,7 +65,8 @@ class Apart(Service):
         (self.state / "operator.key").write_text(secrets["operator"])
         (self.state / "core.url").write_text(core)
         self.postgres = Part(folder / "postgres.log", folder=str(self.state / "postgres"), port=free_port())
-        self.core = Part(folder / "core.log", port=self.core_port, lease=LEASE, **secrets)
+        key = str(self.state / "grant.key")
+        self.core = Part(folder / "core.log", port=self.core_port, lease=LEASE, grant_key=key, **secrets)
         self.edge = Part(
             folder / "edge.log",
             folder=str(self.state),
@@ -169,6 +172,93 @@ def test_a_tunnel_that_ends_while_the_core_is_away_is_swept(apart: Apart) -> Non
         eventually(lambda: renewals(apart) > back, "a renewal")
         eventually(lambda: set(apart.live()) == {name, other}, "the sweep of the third")
         assert visitor.is_served()
+
+
+def kept(service: Apart) -> int:
+    """How often the edge has kept a tunnel for its client."""
+    return service.edge.log.read_text().count("is kept for its client")
+
+
+@contextlib.contextmanager
+def resumed(apart: Apart, account: str) -> Iterator[tuple[Ssh, str, str]]:
+    """The core was killed, then the ssh of *account*, and this is the next one: it, its name and its token."""
+    token, before = apart.new_token(account), kept(apart)
+    with local_web() as port:
+        with ssh(apart, f"-R0:{LOOPBACK}:{port}", user=token) as first:
+            name = first.name()
+            apart.core.stop(signal.SIGKILL)
+            first.process.kill()
+            eventually(lambda: kept(apart) > before, "a tunnel that is kept")
+        assert visit(apart, name)[0] == 404
+        with ssh(apart, f"-R0:{LOOPBACK}:{port}", user=token) as second:
+            assert second.name() == name
+            yield second, name, token
+
+
+def test_a_client_that_comes_back_while_the_core_is_away_has_its_tunnel_again(apart: Apart) -> None:
+    with resumed(apart, "ann") as (client, name, _):
+        assert visit(apart, name) == (200, b"hello from the laptop")
+        assert dig(apart, name).startswith("local.a.localhost.")
+        # Nobody else is let in by that.
+        assert refused(apart) == CORE_AWAY
+        back = renewals(apart)
+        eventually(lambda: missed(apart) > back, "a missed renewal")
+        apart.core.start()
+        eventually(lambda: renewals(apart) > back, "a renewal")
+        assert apart.live() == [name]
+        assert client.process.poll() is None
+        assert visit(apart, name)[0] == 200
+    eventually(lambda: apart.live() == [], "its end in the ledger")
+    eventually(lambda: dig(apart, name) == "", "its end in the zone")
+
+
+def test_what_was_resumed_is_closed_where_the_ledger_has_a_newer_owner(apart: Apart, tmp_path: Path) -> None:
+    with resumed(apart, "ben") as (client, name, token):
+        # A core that this edge does not reach, and another edge that does.
+        other = Part(tmp_path / "core.log", **{**apart.core.given, "port": free_port()})
+        other.start()
+        try:
+            taken_at_another_edge(apart, other.given["port"], name, token)
+        finally:
+            other.stop()
+        assert visit(apart, name)[0] == 200
+        apart.core.start()
+        status, lines, _ = client.end()
+        assert status == 1
+        assert lines[-1] in (
+            "Taken over: a newer session from 192.0.2.99 has started with force.",
+            "The core no longer knows this tunnel: start it again.",
+        )
+        assert visit(apart, name)[0] == 404
+        assert apart.live() == [name]
+
+
+def taken_at_another_edge(apart: Apart, core_port: int, name: str, token: str) -> None:
+    """A session of the same account takes *name* by force, and is live."""
+
+    def call(path: str, key: str, **message: Any) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(LOOPBACK, core_port, timeout=PATIENCE)
+        connection.request("POST", path, json.dumps(message), {"Authorization": f"Bearer {key}"})
+        response = connection.getresponse()
+        said: dict[str, Any] = json.loads(response.read())
+        connection.close()
+        assert response.status == 200, said
+        return said
+
+    edge = {"name": "far", "region": "far", "addresses": ["192.0.2.99"]}
+    secret = call(paths.EDGES, (apart.state / "operator.key").read_text(), **edge)["secret"]
+    call(paths.REGISTER, secret, instance="far")
+    granted = call(
+        paths.AUTHORIZE,
+        secret,
+        tunnel="f" * 32,
+        credential={"is": "token", "token": token},
+        address="192.0.2.99",
+        wants=[{"number": 1, "kind": "http", "name": name}],
+        force=True,
+    )
+    assert granted["results"][0]["is"] == "granted"
+    call(paths.LIVE, secret, tunnel="f" * 32, numbers=[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -62,13 +62,14 @@ class SshClient(ConchUser):
         login: Login,
         credential: Credential,
         identity: Identity,
+        by_ticket: bool = False,
     ) -> None:
         super().__init__()
         self._transport = transport
         self.clock = parts.clock
         self._metrics = parts.metrics
         self._settings = settings
-        self.tunnel = ClientTunnel(parts, self, login, credential, identity)
+        self.tunnel = ClientTunnel(parts, self, login, credential, identity, by_ticket)
         self._binds: dict[int, tuple[str, int]] = {}
         self._next_port = 1
         self._consoles: list[Console] = []

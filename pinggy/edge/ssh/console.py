@@ -26,7 +26,7 @@ _MOST_QUEUED = 64 * 1024  # bytes of lines that wait for a terminal which reads 
 
 
 class Console(FlowChannel):
-    """One session. Implements `client_tunnel.Watcher`; lines are text, or with the keyword ``json`` objects."""
+    """One session. Implements `client.Watcher`; lines are text, or with the keyword ``json`` objects."""
 
     _log = SILENT
     name = b"session"
@@ -115,7 +115,7 @@ class Console(FlowChannel):
         self._tunnel.command_read(policy)
         self._tunnel.watch(self)
 
-    # -- client_tunnel.Watcher --------------------------------------------------------------------------------------
+    # -- client.Watcher ---------------------------------------------------------------------------------------------
 
     def opened(self, forwarding: Forwarding) -> None:
         self._live.append(forwarding)

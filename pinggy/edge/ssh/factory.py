@@ -47,7 +47,7 @@ class SshFactory(SSHFactory):
         self.publicKeys = {key.sshType(): key.public() for key in host_keys}
         self._clients: set[Transport] = set()
         self._empty: Deferred[None] | None = None
-        portal = portal_for(parts.core, self._new_client)
+        portal = portal_for(parts.core, parts.dormants, self._new_client)
         self._services: dict[bytes, Callable[[], SSHService]] = {
             b"ssh-userauth": lambda: UserAuth(
                 portal, parts.closed, lambda refusal: parts.metrics.login_refused(refusal.code)
@@ -106,5 +106,7 @@ class SshFactory(SSHFactory):
             allowed = hasattr(transport, "avatar") and isinstance(transport.service, UserAuth)
         return self._services.get(service) if allowed else None
 
-    def _new_client(self, transport: Transport, login: Login, credential: Credential, identity: Identity) -> SshClient:
-        return SshClient(self._parts, self._settings, transport, login, credential, identity)
+    def _new_client(
+        self, transport: Transport, login: Login, credential: Credential, identity: Identity, by_ticket: bool
+    ) -> SshClient:
+        return SshClient(self._parts, self._settings, transport, login, credential, identity, by_ticket)
