@@ -97,6 +97,8 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(concrete) == 1:
         return _value(concrete[0], value, where)
     tag = value.get("is") if isinstance(value, dict) else None
+    if tag is not None and not isinstance(tag, str):
+        raise MalformedMessage(f"{where}.is must be a text.")
     tagged = {getattr(each, "TAG", None): each for each in concrete}
     found = tagged.get(tag) or (tagged.get(ANY_OTHER) if isinstance(tag, str) else None)
     if found is not None:
