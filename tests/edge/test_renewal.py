@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
+from pinggy.edge.dormant import Dormants
 from pinggy.edge.renewal import Renewal
+from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import Tunnels
 from pinggy.testing.core import FakeCore
 from pinggy.wire.messages import Register
+from tests.support.edges import NotedZone
 
 LEASE = 30.0
 
@@ -28,7 +31,8 @@ def test_a_core_that_is_away_is_asked_less_and_less_often() -> None:
     core = FakeCore(clock)
     client = core.client()
     client.register(Register(instance="i"))
-    renewal = Renewal(core=client, tunnels=Tunnels(), clock=clock, instance="i", lease=LEASE)
+    dormants = Dormants(core=client, zone=NotedZone(), check=TicketCheck(""), clock=clock)
+    renewal = Renewal(core=client, tunnels=Tunnels(), dormants=dormants, clock=clock, instance="i", lease=LEASE)
     renewal.start()
     assert pauses(clock, 2) == pytest.approx([LEASE / 3] * 2)
     for _ in range(2):
