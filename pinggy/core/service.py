@@ -27,6 +27,7 @@ from pinggy.core.door import Door
 from pinggy.core.drain import Drains
 from pinggy.core.geo import GeoBook
 from pinggy.core.grant_key import ensure_grant_key
+from pinggy.core.latency_entry import LatencyEntry
 from pinggy.core.ledger import Ledger, LedgerAway, LedgerError
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.migrations import load_migrations, migrate
@@ -47,6 +48,7 @@ from pinggy.core.sweep import Sweep
 from pinggy.core.tickets import Tickets
 from pinggy.core.zone_office import ZoneOffice
 from pinggy.dns.powerdns.zone import PowerDnsZone
+from pinggy.dns.route53.plan import Entry
 from pinggy.metrics.listener import Listener
 from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
@@ -100,6 +102,7 @@ class CoreService(Service):
             gates=zone is not None and any(each.gate for each in zone.servers),
         )
         self.doctor = make_doctor(reactor, settings, ledger, records, asks, self._custodian, zone, papers)
+        self.latency_entry = _latency_entry(reactor, settings, ledger, news)
         tree = make_tree(
             ledger,
             authority,
@@ -182,6 +185,8 @@ class CoreService(Service):
             self._custodian.start()
         if self._geo is not None:
             self._geo.start()
+        if self.latency_entry is not None:
+            self.latency_entry.start()
         self._log.info("the core listens on {url}", url=self.url)
 
     def _not_started(self, failure: Failure) -> None:
@@ -202,6 +207,8 @@ class CoreService(Service):
             await self._custodian.stop()
         if self._geo is not None:
             await self._geo.stop()
+        if self.latency_entry is not None:
+            await self.latency_entry.stop()
         await self._listener.close()
         await self._site.drained()
         await self._connections.close()
@@ -274,3 +281,14 @@ def _custodian(
 def _geo_book(reactor: Any, settings: CoreSettings, ledger: Ledger, news: News) -> GeoBook | None:
     entry = settings.entry
     return GeoBook(reactor, ledger, news, entry.database) if entry is not None and entry.kind == "lua" else None
+
+
+def _latency_entry(reactor: Any, settings: CoreSettings, ledger: Ledger, news: News) -> LatencyEntry | None:
+    entry = settings.entry
+    if entry is None or entry.hosted_zone is None or entry.kind != "route53":
+        return None
+    # Half a second and 30 MB, for those who use it.
+    from pinggy.dns.route53.aws import Boto
+
+    host = Entry(name=entry.name, zone=entry.hosted_zone, port=entry.port, ttl=entry.ttl)
+    return LatencyEntry(reactor, ledger, news, host, Boto(entry.endpoint))

@@ -1,3 +1,4 @@
+from tests.support.amazon import amazon, amazon_of_session
 from tests.support.postgres import database, postgres
 
-__all__ = ["database", "postgres"]
+__all__ = ["amazon", "amazon_of_session", "database", "postgres"]

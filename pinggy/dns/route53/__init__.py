@@ -5,6 +5,8 @@ regions
     the regions that its records may name.
 plan
     pure: edges, and what stands there, to what is to be changed. Refuses what Amazon refuses.
-client
-    boto3 in threads of its own; keeper calls it when edges change, and now and then.
+calls, aws
+    what is asked of Amazon; with boto3.
+settle
+    one pass over both, for a thread.
 """
