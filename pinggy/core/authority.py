@@ -345,7 +345,8 @@ class Authority:
             reason = from_wire(message.code, "This tunnel has been closed by its edge.")
             for ended in await ledger.end((message.tunnel,), reason):
                 orders += await displaced(ledger, ended.edge, ended.forwardings)
-            orders += closing(await ledger.finish_handovers((message.tunnel,)))
+        # Whoever waits for it to be live waits in vain, or a little less than to the end.
+        orders += closing(await ledger.finish_handovers((message.tunnel,)))
         await ledger.order(orders)
 
 

@@ -108,6 +108,13 @@ async def test_the_old_tunnel_is_closed_where_the_new_one_is_over_without_having
 
 
 @asynchronous
+async def test_the_old_tunnel_is_closed_where_the_new_one_gives_the_name_back_and_goes_on(start: Start) -> None:
+    taken = await Taken.begin(await start())
+    await taken.far.release(Release(tunnel=taken.new, code="zone-away", numbers=(1,)))
+    await taken.is_closed_once()
+
+
+@asynchronous
 async def test_the_old_tunnel_is_closed_where_the_edge_of_the_new_one_starts_anew(start: Start) -> None:
     taken = await Taken.begin(await start())
     await taken.far.register(Register(instance="i"))

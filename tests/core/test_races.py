@@ -7,12 +7,18 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
+import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from pinggy.core.config import LimitSettings
+from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
+from pinggy.tunnel.refusals import TakenOver
 from pinggy.tunnel.request import Kind
 from pinggy.wire.messages import (
     Authorize,
@@ -27,6 +33,7 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
+from pinggy.wire.orders import AskOrders, Close, Probe, Probed
 from tests.contracts.test_core import answering
 from tests.support.cores import OverHttp, token_of
 from tests.support.postgres import execute
@@ -110,6 +117,131 @@ async def test_of_many_forced_claims_the_highest_epoch_stands(core: OverHttp, da
     assert execute(database, "SELECT epoch FROM ended_forwardings GROUP BY epoch HAVING count(*) > 1") == []
 
 
+class Racers:
+    """Edges whose clients all answer. Each claim is made live where it is granted; what each edge is told is kept."""
+
+    def __init__(self, core: OverHttp, database: Secret, token: Secret) -> None:
+        self._core = core
+        self._database = database
+        self._token = token
+        self._edges: list[CoreClient] = []
+        self._polls: list[Deferred[None]] = []
+        self._woken: Deferred[None] = Deferred()
+        self._edge_of: dict[str, CoreClient] = {}
+        self.closed: Counter[str] = Counter()
+        self.released: set[str] = set()
+        self.answers: dict[str, Authorized] = {}
+
+    async def begin(self, edges: int) -> None:
+        for number in range(edges):
+            edge = await self._core.edge(f"e{number}", f"r{number % 3}")
+            await edge.register(Register(instance="i"))
+            self._edges.append(edge)
+            self._polls.append(Deferred.fromCoroutine(self._carry_out(edge)))
+
+    async def end(self) -> None:
+        for poll in self._polls:
+            poll.cancel()
+            with pytest.raises(CancelledError):
+                await poll
+
+    async def _carry_out(self, edge: CoreClient) -> None:
+        last = 0
+        while True:
+            for order in (await edge.orders(AskOrders(instance="i", after=last))).orders:
+                last = order.number
+                match order:
+                    case Probe():
+                        await edge.probed(Probed(ask=order.ask, alive=True))
+                    case Close():
+                        self.closed[order.tunnel] += 1
+                        woken, self._woken = self._woken, Deferred()
+                        woken.callback(None)
+
+    async def race(self, count: int, *, force: bool) -> None:
+        edges = itertools.islice(itertools.cycle(self._edges), count)
+        await gatherResults([Deferred.fromCoroutine(self._claim(edge, force)) for edge in edges], consumeErrors=True)
+
+    async def _claim(self, edge: CoreClient, force: bool) -> None:
+        message = claim(self._token, "blog", force=force)
+        self._edge_of[message.tunnel] = edge
+        answer = await edge.authorize(message)
+        self.answers[message.tunnel] = answer
+        if outcomes([answer])["granted"]:
+            # Somebody else may have been quicker, and be live by now.
+            with suppress(TakenOver):
+                await edge.live(Live(tunnel=message.tunnel, numbers=(1,)))
+            for lost in answer.lost:
+                if self._edge_of[lost.tunnel] is edge:
+                    self.released.add(lost.tunnel)
+                    await edge.release(Release(tunnel=lost.tunnel, code=lost.code))
+
+    async def heard(self) -> None:
+        """All orders that were written have come."""
+        ((written,),) = execute(self._database, "SELECT coalesce(sum(last), 0)::integer FROM order_streams")
+        while sum(self.closed.values()) < written:
+            await self._woken
+        # Out of the poll that woke it.
+        await deferLater(reactor, 0)
+
+    def owners(self) -> list[tuple[int, str, float, float | None]]:
+        """Epoch, tunnel, and from when to when, by the ledger's own history; in the order of epochs."""
+        return execute(
+            self._database,
+            "SELECT epoch, tunnel, extract(epoch FROM started)::float8, extract(epoch FROM ended)::float8"
+            " FROM ended_forwardings WHERE name = 'blog' UNION ALL"
+            " SELECT epoch, tunnel, extract(epoch FROM started)::float8, NULL FROM forwardings WHERE name = 'blog'"
+            " ORDER BY 1",
+        )
+
+    def check(self) -> str:
+        """One owner an epoch, none beside another, one at the end: whom the answer is."""
+        owners = self.owners()
+        assert len({epoch for epoch, *_ in owners}) == len(owners)
+        assert len({tunnel for _, tunnel, *_ in owners}) == len(owners)
+        for (_, _, _, ended), (_, _, started, _) in itertools.pairwise(owners):
+            # The one begins with what ends the other: one transaction.
+            assert ended == started
+        *_, (_, standing, _, ended) = owners
+        assert ended is None
+        return standing
+
+
+@asynchronous
+@pytest.mark.parametrize(("clients", "edges"), [(2, 2), (10, 3), (100, 5)])
+async def test_of_many_over_several_edges_each_is_told_of_one_owner(
+    core: OverHttp, database: Secret, clients: int, edges: int
+) -> None:
+    racers = Racers(core, database, await token_of(core, "ann"))
+    await racers.begin(edges)
+    await racers.race(clients, force=False)
+    assert outcomes(list(racers.answers.values())) == {"granted": 1, "busy": clients - 1}
+    standing = racers.check()
+    (granted,) = (tunnel for tunnel, answer in racers.answers.items() if outcomes([answer])["granted"])
+    assert granted == standing
+    await racers.end()
+    assert racers.closed == {}
+
+
+@asynchronous
+@pytest.mark.parametrize(("clients", "edges"), [(2, 2), (10, 3), (100, 5)])
+async def test_of_many_with_force_the_last_one_stands_and_the_others_are_closed_once(
+    core: OverHttp, database: Secret, clients: int, edges: int
+) -> None:
+    racers = Racers(core, database, await token_of(core, "ann"))
+    await racers.begin(edges)
+    await racers.race(clients, force=True)
+    assert outcomes(list(racers.answers.values())) == {"granted": clients}
+    standing = racers.check()
+    assert {tunnel for _, tunnel, *_ in racers.owners()} == set(racers.answers)
+    # Nothing is left to be done. Each has been closed by one order, or by an answer at its own edge.
+    assert execute(database, "SELECT * FROM handovers") == []
+    await racers.heard()
+    assert set(racers.closed) | racers.released == set(racers.answers) - {standing}
+    assert set(racers.closed.values()) <= {1}
+    await racers.end()
+
+
 @asynchronous
 async def test_tunnels_that_want_each_others_names_do_not_stop_each_other(core: OverHttp) -> None:
     edge = await core.edge()
@@ -137,7 +269,10 @@ async def test_authorizations_and_their_releases_at_one_instant_leave_no_orphan(
         await edge.release(Release(tunnel=message.tunnel, code="client-left"))
         await asked
 
-    await gatherResults([Deferred.fromCoroutine(authorize_and_release(f"name{number % 5}")) for number in range(60)])
+    await edge.register(Register(instance="i"))
+    async with answering(edge):
+        claims = [authorize_and_release(f"name{number % 5}") for number in range(60)]
+        await gatherResults([Deferred.fromCoroutine(each) for each in claims])
     assert (await core.operator.tunnels()).tunnels == ()
 
 

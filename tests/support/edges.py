@@ -149,6 +149,10 @@ class EdgeInMemory:
         )
         self._orders.start()
 
+    def stop_orders(self) -> None:
+        if self._orders is not None:
+            self._orders.stop()
+
     def join(self, user: str = "me", *, key: Key | None = None, password: bytes | None = None) -> Pair:
         pair = Pair(self.factory, self.clock, user.encode(), key=key, password=password)
         self._pairs.append(pair)
@@ -167,8 +171,7 @@ class EdgeInMemory:
         """Break every connection, and see that nothing of it is left."""
         for pair in self._pairs:
             pair.vanish()
-        if self._orders is not None:
-            self._orders.stop()
+        self.stop_orders()
         assert len(self.tunnels) == 0
         assert self.zone.records == {}
         assert self.ports.bound == {}
