@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect help clean
+.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect bench-entry help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -44,6 +44,9 @@ bench-renewals: $(VENV)/.test  ## what 10,000 tunnels cost one core that renews 
 
 bench-reconnect: $(VENV)/.test  ## 1,000 clients lose their edge and come back at another, all at once
 	$(BIN)/python -m benchmarks.reconnect
+
+bench-entry: $(VENV)/.test  ## how long a dead edge stays in the answers for the nearest one
+	$(BIN)/python -m benchmarks.nearest_edge
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -74,7 +74,7 @@ def house() -> Iterator[EntryHouse]:
 def served(*addresses: str, port: int = 443) -> str:
     kind = "AAAA" if ":" in addresses[0] else "A"
     listed = ",".join(f"'{each}'" for each in addresses)
-    return f"{kind} \"ifportup({port}, {{{listed}}}, {{selector='pickclosest'}})\""
+    return f"{kind} \"ifportup({port}, {{{listed}}}, {{selector='pickclosest',timeout='1'}})\""
 
 
 def test_the_domain_itself_follows_the_edges(house: EntryHouse) -> None:

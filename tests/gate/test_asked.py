@@ -26,8 +26,8 @@ HOST = Claim(name="eu.a.example", epoch=2, addresses=("192.0.2.1", "2001:db8::1"
 NOTHING = Claim(name=NAME, epoch=8)
 WAY_IN = Claim(name=DOMAIN, epoch=3, addresses=("192.0.2.1", "2001:db8::1", "192.0.2.2"), port=443)
 SERVED = (
-    "A \"ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest'})\"",
-    "AAAA \"ifportup(443, {'2001:db8::1'}, {selector='pickclosest'})\"",
+    "A \"ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest',timeout='1'})\"",
+    "AAAA \"ifportup(443, {'2001:db8::1'}, {selector='pickclosest',timeout='1'})\"",
 )
 
 
@@ -123,7 +123,7 @@ def test_an_entry_may_be_taken_away_and_nothing_else_with_it() -> None:
         assert ask(*removal(replace(WAY_IN, addresses=()), *types)).changes == ()
 
 
-EVIL = "A \"os.execute('id') or ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest'})\""
+EVIL = "A \"os.execute('id') or ifportup(443, {'192.0.2.1','192.0.2.2'}, {selector='pickclosest',timeout='1'})\""
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ LUA = "LUA"
 def entry_contents(addresses: Iterable[str], port: int) -> tuple[str, ...]:
     """
     The contents of the LUA records at a name: one for each family that *addresses* have. A server takes those for alive
-    whose *port* takes connections, and gives the one that is nearest to who asks.
+    whose *port* takes connections within a second, and gives the one that is nearest to who asks.
 
     Raises ValueError where something is no address or no port: nothing else may come into a text that is run.
     """
@@ -27,7 +27,7 @@ def entry_contents(addresses: Iterable[str], port: int) -> tuple[str, ...]:
         texts = sorted({str(each) for each in found if each.version == version})
         if texts:
             listed = ",".join(f"'{each}'" for each in texts)
-            contents.append(f"{rdtype} \"ifportup({port}, {{{listed}}}, {{selector='pickclosest'}})\"")
+            contents.append(f"{rdtype} \"ifportup({port}, {{{listed}}}, {{selector='pickclosest',timeout='1'}})\"")
     return tuple(contents)
 
 
