@@ -6,21 +6,17 @@ traceback; a login that takes too long ends; any packet counts as life.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.conch.ssh.transport import (
-    DISCONNECT_BY_APPLICATION,
-    DISCONNECT_PROTOCOL_ERROR,
-    MSG_KEXINIT,
-    SSHServerTransport,
-)
+from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION, DISCONNECT_PROTOCOL_ERROR
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.client import Peer
 from pinggy.edge.ssh.connection import OrderedConnection
+from pinggy.edge.ssh.sealed import SealedTransport
 from pinggy.edge.ssh.silence import SILENT
 
 log = Logger()
@@ -30,7 +26,7 @@ _MOST_UNREAD = 4096  # packets that wait for a client which reads nothing
 _FAREWELL = 10.0  # seconds for a client to read why it is disconnected
 
 
-class Transport(SSHServerTransport):
+class Transport(SealedTransport):
     """
     One client's connection. Set before it connects: *clock*, *login_seconds*, *on_lost*.
 
@@ -39,12 +35,8 @@ class Transport(SSHServerTransport):
 
     _log = SILENT
     ourVersionString = b"SSH-2.0-pinggy"
-    supportedCiphers = [b"aes128-ctr", b"aes256-ctr", b"aes192-ctr"]
-    supportedMACs = [b"hmac-sha2-256", b"hmac-sha2-512"]
-    # zlib would let a few bytes become a megabyte each.
-    supportedCompressions = [b"none"]
     supportedKeyExchanges = [
-        name for name in SSHServerTransport.supportedKeyExchanges if b"sha1" not in name and b"group1-" not in name
+        name for name in SealedTransport.supportedKeyExchanges if b"sha1" not in name and b"group1-" not in name
     ]
 
     peer: Peer
@@ -52,7 +44,6 @@ class Transport(SSHServerTransport):
     login_seconds: float
     on_lost: Callable[[], None]
     heard = 0.0
-    is_over = False
     _login_bound: IDelayedCall | None = None
     _farewell: IDelayedCall | None = None
     _unread = 0
@@ -106,16 +97,6 @@ class Transport(SSHServerTransport):
         log.info("{peer} sent a packet that cannot be read ({error!r})", peer=self.peer, error=error)
         self.disconnect("A packet could not be read.", DISCONNECT_PROTOCOL_ERROR)
 
-    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
-        if self.is_over:
-            return
-        agreeing = self._keyExchangeState != self._KEY_EXCHANGE_NONE
-        if agreeing and messageNum != MSG_KEXINIT and not self._allowedKeyExchangeMessageType(messageNum):
-            # RFC 4253 7.1 forbids it; each answer would wait in memory for keys that may never come.
-            self.disconnect("Nothing else may be sent during a key exchange.", DISCONNECT_PROTOCOL_ERROR)
-            return
-        super().dispatchMessage(messageNum, payload)
-
     def sendKexInit(self) -> None:
         super().sendKexInit()
         if isinstance(self.service, OrderedConnection):
@@ -126,8 +107,8 @@ class Transport(SSHServerTransport):
         if isinstance(self.service, OrderedConnection):
             self.service.keysChange(False)
 
-    def sendPacket(self, messageType: int, payload: bytes) -> None:
-        super().sendPacket(messageType, payload)
+    def sendParts(self, messageType: int, parts: Sequence[bytes]) -> None:
+        super().sendParts(messageType, parts)
         if not isinstance(self.service, OrderedConnection) or not self.service.full:
             self._unread = 0
             return
@@ -140,7 +121,6 @@ class Transport(SSHServerTransport):
         """Once: what comes after it is not read any more."""
         if self.is_over:
             return
-        self.is_over = True
         self._farewell = self.clock.callLater(_FAREWELL, self.hang_up)
         super().sendDisconnect(reason, desc)
 
