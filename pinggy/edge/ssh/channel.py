@@ -1,8 +1,9 @@
 """
 What Conch's SSHChannel lacks: flow control both ways (RFC 4254 5.2).
 
-The local window is credited with what the owner has consumed, not with what has arrived. What the remote window has
-no room for waits in a queue, and the owner is told by `stopWriting` to write no more.
+The local window is credited with what the owner has consumed, not with what has arrived; how large it is, `window`
+says. What the remote window, or the connection, has no room for waits in a queue, and the owner is told by
+`stopWriting` to write no more.
 
 Imports nothing of ours, so that it could be offered upstream.
 """
@@ -14,8 +15,11 @@ from typing import Any
 
 from twisted.conch.ssh.channel import SSHChannel
 
-WINDOW = 2 * 1024 * 1024
+from pinggy.edge.ssh.window import START, ReceiveWindow
+
 MAX_PACKET = 32 * 1024
+# What one channel sends before the next one has its turn.
+QUANTUM = 64 * 1024
 
 
 class FlowChannel(SSHChannel):
@@ -29,11 +33,12 @@ class FlowChannel(SSHChannel):
     conn: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("localWindow", WINDOW)
+        kwargs.setdefault("localWindow", START)
         kwargs.setdefault("localMaxPacket", MAX_PACKET)
         super().__init__(*args, **kwargs)
         self._queue: deque[memoryview] = deque()
         self._taken = 0
+        self._window: ReceiveWindow | None = None
         self._paused = False
         self._stopped = False
         self._ending = False
@@ -56,10 +61,12 @@ class FlowChannel(SSHChannel):
         self._credit()
 
     def _credit(self) -> None:
-        # A quarter at a time: a credit is a packet, and the other side must never run dry before it comes.
-        if self._taken * 4 >= self.localWindowSize and self.isOpen:
-            count, self._taken = self._taken, 0
-            self.conn.adjustWindow(self, count)
+        window = self._window
+        if window is not None and window.is_due(self._taken):
+            credit = window.credit(self._taken, self.conn.clock.seconds())
+            self._taken = 0
+            if credit:
+                self.conn.adjustWindow(self, credit)
 
     # -- what goes out ----------------------------------------------------------------------------------------
 
@@ -71,11 +78,12 @@ class FlowChannel(SSHChannel):
             self.conn.sendData(self, data)
             return
         self._queue.append(memoryview(data))
+        self.conn.queuedChanged(len(data))
         self._flush()
 
     def queued(self) -> int:
-        """Bytes that wait for room in the remote window."""
-        return sum(len(each) for each in self._queue)
+        """Bytes that could not be sent yet."""
+        return sum(map(len, self._queue))
 
     def end(self) -> None:
         """Send EOF after what has been written; the other side may go on."""
@@ -90,23 +98,40 @@ class FlowChannel(SSHChannel):
     def abortConnection(self) -> None:
         """Close at once; what waits is dropped."""
         self.closing = 1
-        self._queue.clear()
+        self._drop_queue()
         self._flush()
+
+    def over(self) -> None:
+        """The channel is closed both ways, or the connection lost: what it had of the connection is given back."""
+        self._drop_queue()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _drop_queue(self) -> None:
+        dropped = self.queued()
+        self._queue.clear()
+        if dropped:
+            self.conn.queuedChanged(-dropped)
 
     def addWindowBytes(self, data: int) -> None:
         self.remoteWindowLeft += data
         self._flush()
+        self.conn.serveWaiting()
 
-    def connectionHeld(self) -> None:
+    def connectionHeldChanged(self) -> None:
+        """All channels must stop writing, or may write again."""
         # One that is being opened has no connection yet, and is told when it opens.
         if self.isOpen:
             self._say_if_stopped()
 
-    def connectionReleased(self) -> None:
+    def turn(self) -> None:
+        """It is this channel's turn to send what waits."""
         self._flush()
 
     def channelOpen(self, specificData: bytes) -> None:
         self.isOpen = True
+        self._window = ReceiveWindow(self.localWindowSize, self.conn.budget, self.conn.clock.seconds())
         self._flush()
 
     def closeReceived(self) -> None:
@@ -115,15 +140,12 @@ class FlowChannel(SSHChannel):
     def _flush(self) -> None:
         if not self.isOpen:
             return
-        while self._queue and self.remoteWindowLeft > 0 and not self.conn.held and not self.localClosed:
-            head = self._queue[0]
-            size = min(len(head), self.remoteWindowLeft, self.remoteMaxPacket)
-            if size == len(head):
-                self._queue.popleft()
-            else:
-                self._queue[0] = head[size:]
-            self.remoteWindowLeft -= size
-            self.conn.sendData(self, bytes(head[:size]))
+        left = QUANTUM
+        while self._queue and self.remoteWindowLeft > 0 and not self.localClosed:
+            if left <= 0 or self.conn.held:
+                self.conn.wait(self)
+                break
+            left -= self._send_one()
         if not self._queue:
             if self.closing:
                 self.conn.sendClose(self)
@@ -133,8 +155,21 @@ class FlowChannel(SSHChannel):
                 self.conn.sendEOF(self)
         self._say_if_stopped()
 
+    def _send_one(self) -> int:
+        """One packet of what waits; the bytes of it."""
+        head = self._queue[0]
+        size = min(len(head), self.remoteWindowLeft, self.remoteMaxPacket)
+        if size == len(head):
+            self._queue.popleft()
+        else:
+            self._queue[0] = head[size:]
+        self.remoteWindowLeft -= size
+        self.conn.queuedChanged(-size)
+        self.conn.sendData(self, head[:size])
+        return size
+
     def _say_if_stopped(self) -> None:
-        stopped = bool(self._queue) or self.conn.held
+        stopped = bool(self._queue) or self.conn.holdsAll
         if stopped != self._stopped:
             self._stopped = stopped
             if stopped:

@@ -43,10 +43,14 @@ _GOODBYE = 2.0  # seconds for the client to read the last line and close
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """*silence*: seconds without a packet after which a client is gone. *notice*: the operator's line, or empty."""
+    """
+    *silence*: seconds without a packet after which a client is gone. *notice*: the operator's line, or empty.
+    *windows*: bytes of all windows beyond their starts.
+    """
 
     silence: float = 15.0
     notice: str = ""
+    windows: int = 64 * 1024 * 1024
 
 
 class SshClient(ConchUser):

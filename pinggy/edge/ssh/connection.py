@@ -14,6 +14,7 @@ from typing import Any
 from twisted.conch.error import ConchError
 from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import (
+    MSG_CHANNEL_DATA,
     MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_SUCCESS,
     MSG_REQUEST_FAILURE,
@@ -22,14 +23,18 @@ from twisted.conch.ssh.connection import (
     SSHConnection,
 )
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.ssh.channel import FlowChannel
+from pinggy.edge.ssh.window import WindowBudget
 
 # RFC 4253 6.1 asks everybody for 32768; with less than this, what is written would be packet headers more than data.
 LEAST_PACKET = 256
+MOST_QUEUED = 1024 * 1024  # bytes that the channels of one connection keep while it is held; then none may write
+WINDOWS = 16 * 1024 * 1024  # bytes of a connection's windows beyond their starts
+_DATA = struct.Struct(">2L")
 
 
 class _Reply:
@@ -47,23 +52,28 @@ class OrderedConnection(SSHConnection):
     `gotGlobalRequest` may return a Deferred of reply data (bytes), or of None for "failed".
 
     While more than *mostWaiting* requests await their answer, nothing more is read from the client: it fills its own
-    buffers, not ours. As the producer of the client's transport it holds its channels' writes while that is full.
+    buffers, not ours. As the producer of the client's transport it holds its channels' writes while that is full; when
+    it is not any more, they take turns.
+
+    Set before it starts: *clock*; and *budget*, what its channels' windows may have together.
     """
 
     mostWaiting = 128
     transport: Any
+    clock: IReactorTime
 
     def __init__(self) -> None:
         super().__init__()
         self._replies: deque[_Reply] = deque()
         self._reading = True
         self.full = False
+        self.held = False
+        self.holdsAll = False
+        self.budget = WindowBudget(WINDOWS)
         self._keys_change = False
-
-    @property
-    def held(self) -> bool:
-        """Whether channels must write nothing: the transport is full, or new keys are being agreed."""
-        return self.full or self._keys_change
+        self._queued = 0
+        self._waiting: dict[FlowChannel, None] = {}
+        self._serving = False
 
     def serviceStarted(self) -> None:
         super().serviceStarted()
@@ -147,9 +157,21 @@ class OrderedConnection(SSHConnection):
 
     # -- channel data -----------------------------------------------------------------------------------------
 
+    def packetReceived(self, messageNum: int, packet: bytes) -> None:
+        # What nearly every packet is, without a look-up by name.
+        if messageNum == MSG_CHANNEL_DATA:
+            self.ssh_CHANNEL_DATA(packet)
+        else:
+            super().packetReceived(messageNum, packet)
+
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
-        localChannel, length = struct.unpack_from(">2L", packet)
+        localChannel, length = _DATA.unpack_from(packet)
         self._take(self.channels[localChannel], packet[8 : 8 + length], length, None)
+
+    def sendData(self, channel: FlowChannel, data: bytes | memoryview) -> None:
+        if not channel.localClosed:
+            head = _DATA.pack(self.channelsToRemoteChannel[channel], len(data))
+            self.transport.sendParts(MSG_CHANNEL_DATA, (head, data))
 
     def ssh_CHANNEL_EXTENDED_DATA(self, packet: bytes) -> None:
         localChannel, dataType, length = struct.unpack_from(">3L", packet)
@@ -184,11 +206,50 @@ class OrderedConnection(SSHConnection):
         self._held_changed()
 
     def _held_changed(self) -> None:
-        for channel in list(self.channels.values()):
-            if self.held:
-                channel.connectionHeld()
-            else:
-                channel.connectionReleased()
+        self.held = self.full or self._keys_change
+        self.serveWaiting()
+        self._hold_all()
+
+    # -- channels that have something to send, one after the other --------------------------------------------------
+
+    def wait(self, channel: FlowChannel) -> None:
+        """*channel* has more to send than it may now: it gets its turn, behind those that wait already."""
+        self._waiting[channel] = None
+
+    def serveWaiting(self) -> None:
+        """Let those that wait have their turns, for as long as the transport takes what they send."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._waiting and not self.held:
+                channel = next(iter(self._waiting))
+                del self._waiting[channel]
+                channel.turn()
+        finally:
+            self._serving = False
+
+    def queuedChanged(self, count: int) -> None:
+        """The channels keep *count* bytes more (or less) that could not be sent."""
+        self._queued += count
+        if count > 0:
+            self._hold_all()
+
+    def _hold_all(self) -> None:
+        """
+        Who has nothing waiting may write while the connection is held, until too much waits: to stop and start
+        hundreds of visitors each time that the transport is full for a moment costs more than it saves.
+        """
+        hold = self.held and self._queued > MOST_QUEUED
+        if hold != self.holdsAll:
+            self.holdsAll = hold
+            for channel in list(self.channels.values()):
+                channel.connectionHeldChanged()
+
+    def channelClosed(self, channel: FlowChannel) -> None:
+        self._waiting.pop(channel, None)
+        channel.over()
+        super().channelClosed(channel)
 
     def stopProducing(self) -> None:
         """The transport is gone; connectionLost follows."""

@@ -16,11 +16,12 @@ from twisted.internet.interfaces import IAddress
 from pinggy.edge.client import Peer
 from pinggy.edge.opening import Parts
 from pinggy.edge.ssh.client import ClientSettings, SshClient
-from pinggy.edge.ssh.connection import OrderedConnection
+from pinggy.edge.ssh.connection import WINDOWS, OrderedConnection
 from pinggy.edge.ssh.realm import portal_for
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.ssh.transport import Transport
 from pinggy.edge.ssh.userauth import UserAuth
+from pinggy.edge.ssh.window import WindowBudget
 from pinggy.tunnel.grant import Identity
 from pinggy.tunnel.request import Login
 from pinggy.wire.messages import Credential
@@ -48,11 +49,12 @@ class SshFactory(SSHFactory):
         self._clients: set[Transport] = set()
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, parts.dormants, self._new_client)
+        self._windows = WindowBudget(settings.windows)
         self._services: dict[bytes, Callable[[], SSHService]] = {
             b"ssh-userauth": lambda: UserAuth(
                 portal, parts.closed, lambda refusal: parts.metrics.login_refused(refusal.code)
             ),
-            b"ssh-connection": Connection,
+            b"ssh-connection": self._new_connection,
         }
         self.startFactory()
 
@@ -105,6 +107,12 @@ class SshFactory(SSHFactory):
         else:
             allowed = hasattr(transport, "avatar") and isinstance(transport.service, UserAuth)
         return self._services.get(service) if allowed else None
+
+    def _new_connection(self) -> Connection:
+        connection = Connection()
+        connection.clock = self._parts.clock
+        connection.budget = WindowBudget(WINDOWS, self._windows)
+        return connection
 
     def _new_client(
         self, transport: Transport, login: Login, credential: Credential, identity: Identity, by_ticket: bool

@@ -273,7 +273,7 @@ class SealedTransport(SSHServerTransport):
     def sendPacket(self, messageType: int, payload: bytes) -> None:
         self.sendParts(messageType, (payload,))
 
-    def sendParts(self, messageType: int, parts: Sequence[bytes]) -> None:
+    def sendParts(self, messageType: int, parts: Sequence[bytes | memoryview]) -> None:
         """As `sendPacket`, for a payload in *parts*, which is joined once, when it is sealed."""
         if self._keyExchangeState != self._KEY_EXCHANGE_NONE and not self._allowedKeyExchangeMessageType(messageType):
             self._blockedByKeyExchange.append((messageType, b"".join(parts)))

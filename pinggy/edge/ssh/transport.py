@@ -107,7 +107,7 @@ class Transport(SealedTransport):
         if isinstance(self.service, OrderedConnection):
             self.service.keysChange(False)
 
-    def sendParts(self, messageType: int, parts: Sequence[bytes]) -> None:
+    def sendParts(self, messageType: int, parts: Sequence[bytes | memoryview]) -> None:
         super().sendParts(messageType, parts)
         if not isinstance(self.service, OrderedConnection) or not self.service.full:
             self._unread = 0

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.connection import MSG_REQUEST_FAILURE, MSG_REQUEST_SUCCESS
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from pinggy.edge.ssh.channel import FlowChannel
-from pinggy.edge.ssh.connection import OrderedConnection
+from pinggy.edge.ssh.channel import QUANTUM, FlowChannel
+from pinggy.edge.ssh.connection import MOST_QUEUED, OrderedConnection
 
 
 class RecordingTransport:
@@ -19,9 +21,14 @@ class RecordingTransport:
     def __init__(self) -> None:
         self.transport = StringTransport()
         self.packets: list[tuple[int, bytes]] = []
+        self.on_sent: Callable[[], object] = lambda: None
 
     def sendPacket(self, kind: int, data: bytes) -> None:
         self.packets.append((kind, data))
+        self.on_sent()
+
+    def sendParts(self, kind: int, parts: Sequence[bytes | memoryview]) -> None:
+        self.sendPacket(kind, b"".join(parts))
 
 
 class SlowConnection(OrderedConnection):
@@ -161,6 +168,59 @@ def test_a_full_transport_holds_every_channel() -> None:
     assert transport.packets == []
     connection.resumeProducing()
     assert [payload[8:] for _, payload in transport.packets] == [b"waits"]
+
+
+class Writer(FlowChannel):
+    """Notes whether it may write."""
+
+    name = b"forwarded-tcpip"
+    stopped = False
+
+    def stopWriting(self) -> None:
+        self.stopped = True
+
+    def startWriting(self) -> None:
+        self.stopped = False
+
+
+def with_writers(count: int) -> tuple[SlowConnection, RecordingTransport, list[Writer]]:
+    connection, transport = connected()
+    connection.clock = Clock()
+    writers = [Writer() for _ in range(count)]
+    for number, writer in enumerate(writers):
+        connection.openChannel(writer)
+        connection.ssh_CHANNEL_OPEN_CONFIRMATION(struct.pack(">4L", number, number, 2**31, 32768))
+    transport.packets.clear()
+    return connection, transport, writers
+
+
+def test_channels_take_turns_when_the_transport_takes_more_again() -> None:
+    connection, transport, writers = with_writers(3)
+    connection.pauseProducing()
+    for number, writer in enumerate(writers):
+        writer.write(bytes([number]) * 2 * QUANTUM)
+    turn = QUANTUM // 32768
+    transport.on_sent = lambda: connection.pauseProducing() if len(transport.packets) == turn else None
+    served = []
+    while any(writer.queued() for writer in writers):
+        # The transport takes one turn and is full again.
+        transport.packets.clear()
+        connection.resumeProducing()
+        served.append({payload[8] for _, payload in transport.packets})
+    assert served == [{0}, {1}, {2}, {0}, {1}, {2}]
+
+
+def test_who_has_nothing_waiting_may_write_until_too_much_waits() -> None:
+    connection, _, writers = with_writers(20)
+    connection.pauseProducing()
+    writers[0].write(bytes(100))
+    assert [writer.stopped for writer in writers[:3]] == [True, False, False]
+    for writer in writers[1:-1]:
+        writer.write(bytes(MOST_QUEUED // 16))
+    assert all(writer.stopped for writer in writers)
+    connection.resumeProducing()
+    assert not any(writer.stopped for writer in writers)
+    assert not any(writer.queued() for writer in writers)
 
 
 # -- what a client may break off or never take ---------------------------------------------------------------------

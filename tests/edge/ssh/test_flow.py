@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pinggy.edge.ssh.channel import WINDOW
+from pinggy.edge.ssh.window import START
 from pinggy.edge.stream import Stream, StreamReceiver
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Pair, Visit
@@ -70,11 +70,11 @@ def test_bytes_go_both_ways(edge: EdgeInMemory) -> None:
 
 def test_a_visitor_who_takes_nothing_costs_one_window(edge: EdgeInMemory) -> None:
     pair, visit, stream, receiver = visited(edge)
-    payload = bytes(range(256)) * (4 * WINDOW // 256)
+    payload = bytes(range(256)) * (4 * START // 256)
     receiver.slow = True
     visit.write(payload)
     pair.flush()
-    assert len(receiver.received) <= WINDOW
+    assert len(receiver.received) <= START
     receiver.slow = False
     stream.resume()
     pair.flush()
@@ -85,17 +85,17 @@ def test_a_visitor_who_takes_nothing_costs_one_window(edge: EdgeInMemory) -> Non
 def test_a_neighbour_of_a_stalled_visitor_is_served(edge: EdgeInMemory) -> None:
     pair, visit, stream, receiver = visited(edge)
     stream.pause()
-    visit.write(bytes(2 * WINDOW))
+    visit.write(bytes(2 * START))
     pair.flush()
     others: list[Any] = []
     edge.visit("blog").addCallback(others.append)
     pair.flush()
     other = Receiver()
     others[0].attach(other)
-    pair.connection.forwarded[1].write(b"x" * 3 * WINDOW)
+    pair.connection.forwarded[1].write(b"x" * 3 * START)
     pair.flush()
-    assert len(other.received) == 3 * WINDOW
-    assert len(receiver.received) <= WINDOW
+    assert len(other.received) == 3 * START
+    assert len(receiver.received) <= START
     stream.abort()
     others[0].abort()
 

@@ -25,6 +25,7 @@ _TAG = 16
 _GCM_INVOCATIONS = 2**64
 
 Buffer = bytes | bytearray | memoryview
+Part = bytes | memoryview
 
 
 class BadPacket(Exception):
@@ -38,7 +39,7 @@ class BadTag(BadPacket):
 class Sealer(Protocol):
     block: int
 
-    def seal(self, sequence: int, parts: Sequence[bytes]) -> bytes:
+    def seal(self, sequence: int, parts: Sequence[Part]) -> bytes:
         """The packet whose payload is *parts*, as it goes on the wire."""
         ...
 
@@ -65,7 +66,7 @@ class NullSealer:
     def __init__(self, padding: Padding) -> None:
         self._padding = padding
 
-    def seal(self, sequence: int, parts: Sequence[bytes]) -> bytes:
+    def seal(self, sequence: int, parts: Sequence[Part]) -> bytes:
         return _plain(parts, 4, self.block, self._padding)
 
 
@@ -89,7 +90,7 @@ class GcmSealer:
         self._nonces = _Nonces(iv)
         self._padding = padding
 
-    def seal(self, sequence: int, parts: Sequence[bytes]) -> bytes:
+    def seal(self, sequence: int, parts: Sequence[Part]) -> bytes:
         counted = 1 + sum(map(len, parts))
         padded = padding_length(counted, BLOCK)
         length = counted + padded
@@ -142,7 +143,7 @@ class EtmSealer:
         self._mac = mac
         self._padding = padding
 
-    def seal(self, sequence: int, parts: Sequence[bytes]) -> bytes:
+    def seal(self, sequence: int, parts: Sequence[Part]) -> bytes:
         packet = _plain(parts, 0, BLOCK, self._padding)
         sealed = packet[:4] + self._cipher.update(packet[4:])
         return sealed + self._mac.of(sequence, sealed)
@@ -175,7 +176,7 @@ class EamSealer:
         self._mac = mac
         self._padding = padding
 
-    def seal(self, sequence: int, parts: Sequence[bytes]) -> bytes:
+    def seal(self, sequence: int, parts: Sequence[Part]) -> bytes:
         packet = _plain(parts, 4, BLOCK, self._padding)
         return self._cipher.update(packet) + self._mac.of(sequence, packet)
 
@@ -222,7 +223,7 @@ class Mac:
 _BYTES = [bytes((value,)) for value in range(256)]
 
 
-def _plain(parts: Sequence[bytes], uncounted: int, block: int, padding: Padding) -> bytes:
+def _plain(parts: Sequence[Part], uncounted: int, block: int, padding: Padding) -> bytes:
     """The packet before it is encrypted; *uncounted* is 4 where the length fills blocks too, otherwise 0."""
     counted = 1 + sum(map(len, parts))
     padded = padding_length(counted + uncounted, block)
