@@ -182,12 +182,16 @@ class Client(SSHClientTransport):
         self.auth = auth
         self.connection = connection
         self.goodbye: str | None = None
+        self._asked = False
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: bytes) -> Deferred[int]:
         return succeed(1)
 
     def connectionSecure(self) -> None:
-        self.requestService(self.auth)
+        # Conch calls it each time that keys have changed.
+        if not self._asked:
+            self._asked = True
+            self.requestService(self.auth)
 
     def receiveError(self, reasonCode: int, description: bytes) -> None:
         self.goodbye = description.decode()

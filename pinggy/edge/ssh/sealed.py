@@ -48,9 +48,6 @@ from pinggy.edge.ssh.packets.suites import BadPacket, BadTag, NullSealer, Opener
 
 KEXINIT_WAIT = 0.3  # seconds for the client's KEXINIT; some send theirs after ours
 LONGEST_VERSION = 4096  # bytes before the end of the version line: RFC 4253 4.2 says 255, others may stand before it
-REKEY_BYTES = 4 * 1024**3  # sealed or opened with the same keys
-REKEY_PACKETS = 2**28  # below what RFC 4344 3.1 lets a MAC of 32-bit sequence numbers cover
-REKEY_SECONDS = 3600.0  # RFC 4253 9
 _FIRST_KEX_METHOD, _LAST_KEX_METHOD = 30, 49
 _AT_ANY_TIME = frozenset({MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG})
 _BYTES = [bytes((value,)) for value in range(256)]
@@ -58,7 +55,8 @@ _BYTES = [bytes((value,)) for value in range(256)]
 
 class SealedTransport(SSHServerTransport):
     """
-    Set before it connects: *clock*. *supportedCiphers* and *supportedMACs* are in the order of our own preference.
+    Set before it connects: *clock*. *supportedCiphers* and *supportedMACs* are in the order of our own preference. The
+    same keys seal, and open, at most *rekeyBytes* and *rekeyPackets*, and serve *rekeySeconds* (RFC 4253 9).
 
     A subclass overrides `sendDisconnect`; it may look at *is_over*, after which nothing is read.
     """
@@ -66,6 +64,9 @@ class SealedTransport(SSHServerTransport):
     supportedCiphers = list(CIPHERS)
     supportedMACs = list(MACS)
     supportedCompressions = [b"none"]
+    rekeyBytes = 4 * 1024**3
+    rekeyPackets = 2**28
+    rekeySeconds = 3600.0
 
     clock: IReactorTime
     is_over = False
@@ -108,8 +109,8 @@ class SealedTransport(SSHServerTransport):
             self.sendDisconnect(DISCONNECT_MAC_ERROR, b"A packet was changed on its way.")
         except BadPacket as error:
             self.sendDisconnect(DISCONNECT_PROTOCOL_ERROR, f"There came {error}.".encode())
-        old = self.clock.seconds() - self._keys_stood_at > REKEY_SECONDS
-        if old or self._opened > REKEY_BYTES or self._opened_packets > REKEY_PACKETS:
+        old = self.clock.seconds() - self._keys_stood_at > self.rekeySeconds
+        if old or self._opened > self.rekeyBytes or self._opened_packets > self.rekeyPackets:
             self._change_keys()
 
     @property
@@ -177,9 +178,9 @@ class SealedTransport(SSHServerTransport):
         self._our_offer = offer
         message = offer.encode(os.urandom(16))
         self.ourKexInitPayload = _BYTES[MSG_KEXINIT] + message
-        self.sendPacket(MSG_KEXINIT, message)
         self._keyExchangeState = self._KEY_EXCHANGE_REQUESTED
         self._blockedByKeyExchange = []
+        self._seal((_BYTES[MSG_KEXINIT], message))
 
     def _kexinit_did_not_come(self) -> None:
         self._kexinit_bound = None
@@ -278,14 +279,17 @@ class SealedTransport(SSHServerTransport):
         if self._keyExchangeState != self._KEY_EXCHANGE_NONE and not self._allowedKeyExchangeMessageType(messageType):
             self._blockedByKeyExchange.append((messageType, b"".join(parts)))
             return
-        packet = self._sealer.seal(self.outgoingPacketSequence, (_BYTES[messageType], *parts))
+        self._seal((_BYTES[messageType], *parts))
+        if self._sealed > self.rekeyBytes or self._sealed_packets > self.rekeyPackets:
+            self._change_keys()
+
+    def _seal(self, parts: Sequence[bytes | memoryview]) -> None:
+        packet = self._sealer.seal(self.outgoingPacketSequence, parts)
         self.outgoingPacketSequence = (self.outgoingPacketSequence + 1) & 0xFFFFFFFF
         transport: Any = self.transport
         transport.write(packet)
         self._sealed += len(packet)
         self._sealed_packets += 1
-        if self._sealed > REKEY_BYTES or self._sealed_packets > REKEY_PACKETS:
-            self._change_keys()
 
     def sendUnimplemented(self) -> None:
         # Of the packet that was read last.
