@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from twisted.conch.ssh.keys import Key
@@ -153,8 +154,9 @@ class EdgeInMemory:
         if self._orders is not None:
             self._orders.stop()
 
-    def join(self, user: str = "me", *, key: Key | None = None, password: bytes | None = None) -> Pair:
-        pair = Pair(self.factory, self.clock, user.encode(), key=key, password=password)
+    def join(self, user: str = "me", **more: Any) -> Pair:
+        """*more*: as of `Pair`."""
+        pair = Pair(self.factory, self.clock, user.encode(), **more)
         self._pairs.append(pair)
         return pair
 

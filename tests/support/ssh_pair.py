@@ -158,6 +158,9 @@ class Session(SSHChannel):
     def closed(self) -> None:
         self.over = True
 
+    def openFailed(self, reason: Any) -> None:
+        self.over = True
+
 
 class Direct(SSHChannel):
     """A direct-tcpip channel as the client sees it."""
@@ -208,12 +211,14 @@ class Pair:
         *,
         key: Key | None = None,
         password: bytes | None = None,
+        prepare: Callable[[Transport], object] = lambda server: None,
     ) -> None:
         self.clock = clock
         self.connection = Connection()
         self.auth = Auth(user, self.connection, key, password)
         self.client = Client(self.auth, self.connection)
         self.server: Transport = factory.buildProtocol(CLIENT)
+        prepare(self.server)
         self._server_io = FakeTransport(self.server, True, peerAddress=CLIENT)
         self._client_io = FakeTransport(self.client, False)
         self.pump: IOPump = connect(self.server, self._server_io, self.client, self._client_io)

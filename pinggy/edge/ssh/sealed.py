@@ -121,6 +121,11 @@ class SealedTransport(SSHServerTransport):
     def incomingPacketSequence(self, sequence: int) -> None:
         """Conch's class has it as a value that it counts."""
 
+    @property
+    def unread(self) -> int:
+        """Bytes that have come and cannot be read yet."""
+        return len(self.buf) + self._reader.waiting()
+
     def _read_version(self, data: bytes) -> bytes | None:
         """What follows the line of the client's version; None where that has not come yet."""
         self.buf += data
