@@ -128,7 +128,9 @@ class Session(SSHChannel):
         self.accepted: bool | None = None
 
     def openFailed(self, reason: Any) -> None:
-        self.refused = reason.value.decode()
+        # The edge's text, or that the connection was lost meanwhile.
+        said = getattr(reason, "value", b"")
+        self.refused = said.decode() if isinstance(said, bytes) else str(said)
 
     @property
     def lines(self) -> list[str]:
@@ -156,9 +158,6 @@ class Session(SSHChannel):
         return True
 
     def closed(self) -> None:
-        self.over = True
-
-    def openFailed(self, reason: Any) -> None:
         self.over = True
 
 

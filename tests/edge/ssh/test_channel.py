@@ -179,12 +179,10 @@ def test_a_held_connection_stops_writing_until_it_is_released() -> None:
 def test_a_held_connection_does_not_matter_to_a_channel_that_is_not_open_yet() -> None:
     # Conch gives a channel its connection when the client has confirmed it.
     channel = RecordingChannel()
-    channel.connectionHeld()
-    channel.connectionReleased()
-    channel.connectionHeld()
+    channel.connectionHeldChanged()
     assert channel.stops == []
     channel.conn = connection = RecordingConnection()
-    connection.held = True
+    connection.held = connection.holdsAll = True
     channel.remoteWindowLeft, channel.remoteMaxPacket = 100, 32
     channel.channelOpen(b"")
     assert channel.stops == [True]
