@@ -5,11 +5,13 @@ The settings of an edge.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinggy.dns.config import ZoneSettings
 from pinggy.dns.powerdns.server import check_url
+from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.sockets import Socket, parse_socket
@@ -78,15 +80,23 @@ class Clients:
     """
     *login* and *silence* are seconds: for the whole login, and without a packet until a client is given up. *notice* is
     the operator's line behind the expiry. *drain* is the seconds over which tunnels are closed when the edge is taken
-    out of service.
+    out of service. *ciphers* and *macs* are what their packets may be sealed with, the most wanted first. *windows*:
+    MiB that all channels' windows may have beyond their starts.
     """
 
     login: float = 30.0
     silence: float = 15.0
     notice: str = ""
     drain: float = 30.0
+    ciphers: tuple[str, ...] = tuple(name.decode() for name in CIPHERS)
+    macs: tuple[str, ...] = tuple(name.decode() for name in MACS)
+    windows: int = 64
 
     def __post_init__(self) -> None:
+        _check_names("ciphers", self.ciphers, CIPHERS)
+        _check_names("macs", self.macs, MACS)
+        if self.windows < 0:
+            raise ValueError("windows is less than 0 MiB.")
         if not 0 <= self.drain <= 3600:
             raise ValueError("drain is not between 0 and 3600 seconds.")
         if self.login < 1:
@@ -95,6 +105,16 @@ class Clients:
             raise ValueError("silence is too short: 1 second at the least.")
         if not self.notice.isprintable():
             raise ValueError("notice has characters that do not print.")
+
+
+def _check_names(setting: str, names: tuple[str, ...], known: Collection[bytes]) -> None:
+    """Raises ValueError."""
+    there = [name.decode() for name in known]
+    if not names:
+        raise ValueError(f"{setting} is empty: name one at the least of {', '.join(there)}.")
+    for name in names:
+        if name not in there:
+            raise ValueError(f"{setting} names {name!r}, which is not there; there are {', '.join(there)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

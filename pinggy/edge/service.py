@@ -185,7 +185,13 @@ class EdgeService(Service):
         return SshFactory(
             parts,
             self._host_keys,
-            ClientSettings(silence=clients.silence, notice=clients.notice),
+            ClientSettings(
+                silence=clients.silence,
+                notice=clients.notice,
+                windows=clients.windows * 1024 * 1024,
+                ciphers=tuple(name.encode() for name in clients.ciphers),
+                macs=tuple(name.encode() for name in clients.macs),
+            ),
             login_seconds=clients.login,
         )
 

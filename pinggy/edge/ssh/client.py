@@ -24,6 +24,7 @@ from pinggy.edge.ssh.connection import OrderedConnection
 from pinggy.edge.ssh.console import Console
 from pinggy.edge.ssh.direct import DEBUGGER, DirectChannel, parse_target
 from pinggy.edge.ssh.forwarded import ForwardedChannel, open_data
+from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.edge.ssh.transport import Transport
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.timer import Timer
@@ -45,12 +46,14 @@ _GOODBYE = 2.0  # seconds for the client to read the last line and close
 class ClientSettings:
     """
     *silence*: seconds without a packet after which a client is gone. *notice*: the operator's line, or empty.
-    *windows*: bytes of all windows beyond their starts.
+    *windows*: bytes of all windows beyond their starts. *ciphers* and *macs*: names, the most wanted first.
     """
 
     silence: float = 15.0
     notice: str = ""
     windows: int = 64 * 1024 * 1024
+    ciphers: tuple[bytes, ...] = tuple(CIPHERS)
+    macs: tuple[bytes, ...] = tuple(MACS)
 
 
 class SshClient(ConchUser):

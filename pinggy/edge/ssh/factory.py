@@ -50,6 +50,7 @@ class SshFactory(SSHFactory):
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, parts.dormants, self._new_client)
         self._windows = WindowBudget(settings.windows)
+        self._ciphers, self._macs = list(settings.ciphers), list(settings.macs)
         self._services: dict[bytes, Callable[[], SSHService]] = {
             b"ssh-userauth": lambda: UserAuth(
                 portal, parts.closed, lambda refusal: parts.metrics.login_refused(refusal.code)
@@ -69,6 +70,7 @@ class SshFactory(SSHFactory):
         transport.peer = Peer(getattr(addr, "host", "unknown"), getattr(addr, "port", 0))
         transport.clock = self._parts.clock
         transport.login_seconds = self._login_seconds
+        transport.supportedCiphers, transport.supportedMACs = self._ciphers, self._macs
         self._clients.add(transport)
         transport.on_lost = lambda: self._lost(transport)
         return transport

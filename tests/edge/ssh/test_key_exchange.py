@@ -11,6 +11,7 @@ from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.transport import DISCONNECT_KEY_EXCHANGE_FAILED, DISCONNECT_PROTOCOL_ERROR
 from twisted.internet.testing import StringTransportWithDisconnection
 
+from pinggy.edge.ssh.client import ClientSettings
 from pinggy.edge.ssh.packets.agreement import STRICT_CLIENT, STRICT_SERVER, Offer, read_kexinit
 from pinggy.edge.ssh.packets.names import CIPHERS
 from pinggy.edge.ssh.packets.padding import Padding
@@ -110,6 +111,16 @@ def test_no_outdated_algorithm_is_offered(stranger: Stranger, edge: EdgeInMemory
     for outdated in (b"cbc", b"3des", b"md5", b"sha1", b"group1-", b"arcfour"):
         assert outdated not in names
     assert b"ssh-dss" not in offer.host_key
+
+
+def test_the_operator_chooses_what_is_offered() -> None:
+    edge = EdgeInMemory(ClientSettings(ciphers=(b"aes256-ctr",), macs=(b"hmac-sha2-512",)))
+    stranger = Stranger(edge)
+    edge.clock.advance(KEXINIT_WAIT)
+    (ours,) = stranger.read()
+    offer, _ = read_kexinit(ours[1:])
+    assert (offer.cipher_c2s, offer.mac_s2c) == ((b"aes256-ctr",), (b"hmac-sha2-512",))
+    stranger.wire.loseConnection()
 
 
 def test_a_client_that_shares_nothing_reads_what_it_lacks(stranger: Stranger) -> None:

@@ -1,0 +1,34 @@
+"""
+The settings of an edge: mistakes of the operator that are said at the start.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pinggy.edge.config import Clients
+from pinggy.settings import SettingsError, parse
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"ciphers": ["aes128-ctr", "3des-cbc"]}, "ciphers names '3des-cbc', which is not there"),
+        ({"ciphers": []}, "ciphers is empty"),
+        ({"macs": ["hmac-md5"]}, "macs names 'hmac-md5', which is not there"),
+        ({"macs": []}, "macs is empty"),
+        ({"windows": -1}, "windows is less than 0 MiB"),
+    ],
+)
+def test_an_edge_does_not_start_with_what_it_cannot_seal(table: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        parse(Clients, table, "clients.")
+
+
+def test_no_weak_algorithm_is_there_by_default() -> None:
+    clients = parse(Clients, {})
+    assert not [
+        name
+        for name in (*clients.ciphers, *clients.macs)
+        if any(weak in name for weak in ("cbc", "3des", "md5", "sha1", "arcfour", "none"))
+    ]
