@@ -311,7 +311,8 @@ class ClientTunnel:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _part(self, reason: Refusal, grace: float) -> None:
-        if grace <= 0 or self._live is None:
+        if grace <= 0 or self._live is None or isinstance(reason, ClientSilent):
+            # Nobody to finish for: the streams of a dead client are dead.
             self._leave()
             return
         self._client.announce(reason)
