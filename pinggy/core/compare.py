@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pinggy.core.ledger import Entry, OwnedName, Region
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.lua import entry_contents
+from pinggy.dns.powerdns.lua import shown as shown_lua
 from pinggy.tunnel.names import is_service_label, label_of_host, port_label
 from pinggy.tunnel.refusals import echo
 
@@ -80,8 +81,8 @@ def shown(standing: Standing) -> str:
     """``CNAME eu.a.example``, ``A 192.0.2.1, AAAA 2001:db8::1``, or nothing; fit to be shown."""
     parts = [f"CNAME {standing.target}"] if standing.target else []
     parts += [f"{'AAAA' if ':' in address else 'A'} {address}" for address in standing.addresses]
-    parts += [f"LUA {each}" for each in standing.lua]
-    return echo(", ".join(parts))
+    texts = [echo(", ".join(parts))] if parts else []
+    return ", ".join((*texts, *(shown_lua(each) for each in standing.lua)))
 
 
 _NOTHING = Standing()

@@ -102,10 +102,11 @@ def test_an_edge_that_drains_is_left_out_until_it_is_back(house: EntryHouse) -> 
     ("falsified", "shown"),
     [
         (None, ""),
-        (Standing(lua=(served("192.0.2.66"),)), f"LUA {served('192.0.2.66')}"),
+        (Standing(lua=(served("192.0.2.66", "192.0.2.67"),)), "LUA A nearest of 192.0.2.66,192.0.2.67 at port 443"),
+        (Standing(lua=("A \"os.execute('id')\"",)), "LUA A \"os.execute('id')\""),
         (
             Standing(lua=(served("127.0.0.1"),), addresses=("192.0.2.66",)),
-            f"A 192.0.2.66, LUA {served('127.0.0.1')}",
+            "A 192.0.2.66, LUA A nearest of 127.0.0.1 at port 443",
         ),
         (Standing(target="eu.a.example"), "CNAME eu.a.example"),
     ],
@@ -122,7 +123,7 @@ def test_what_is_wrong_with_it_is_named_and_put_right(
         house.zone.nodes[1].contents[name] = falsified
     url = house.zone.servers[1].url
     assert house.report(mend=False).differences == (
-        ZoneDifference(url=url, name=name, stands=shown, should=f"LUA {right}"),
+        ZoneDifference(url=url, name=name, stands=shown, should=f"LUA A nearest of 127.0.0.1 at port {entry.port}"),
     )
     house.zone.calls.clear()
     with logged("pinggy.core.custodian") as lines:

@@ -4,10 +4,15 @@ The records by which PowerDNS leads to the nearest address that lives: Lua, made
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
+from pinggy.tunnel.refusals import echo
+
 LUA = "LUA"
+_OURS = re.compile(r"(A|AAAA) \"ifportup\(([0-9]+), \{([0-9a-f.:',]+)\}, \{selector='pickclosest',timeout='1'\}\)\"")
+_MOST_SHOWN = 1000
 
 
 def entry_contents(addresses: Iterable[str], port: int) -> tuple[str, ...]:
@@ -29,6 +34,15 @@ def entry_contents(addresses: Iterable[str], port: int) -> tuple[str, ...]:
             listed = ",".join(f"'{each}'" for each in texts)
             contents.append(f"{rdtype} \"ifportup({port}, {{{listed}}}, {{selector='pickclosest',timeout='1'}})\"")
     return tuple(contents)
+
+
+def shown(content: str) -> str:
+    """*content*, fit to be shown: of one that `entry_contents` has made, the addresses."""
+    ours = _OURS.fullmatch(content)
+    if ours is None:
+        return echo(f"LUA {content}")
+    rdtype, port, addresses = ours.groups()
+    return f"LUA {rdtype} nearest of {addresses[:_MOST_SHOWN]} at port {port}".replace("'", "")
 
 
 def plain_content(content: str) -> str:
