@@ -137,6 +137,25 @@ class Visitors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """*listen* is where other edges pass visitors to this one: an IP address and a port, the same for all of them."""
+
+    listen: str
+
+    def __post_init__(self) -> None:
+        try:
+            port = parse_socket(self.listen).port
+        except ValueError as error:
+            raise ValueError(f"listen: {error}") from None
+        if not port:
+            raise ValueError("listen has no port: other edges must know it.")
+
+    @property
+    def socket(self) -> Socket:
+        return parse_socket(self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """The whole of ``edge.toml``. *zone*: the servers that names are published at, one at the least."""
 
@@ -147,5 +166,6 @@ class EdgeSettings:
     face: Face = field(default_factory=Face)
     clients: Clients = field(default_factory=Clients)
     visitors: Visitors = field(default_factory=Visitors)
+    relay: Relay | None = None
     zone: ZoneSettings = field(default_factory=ZoneSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.drain import EdgeDrain
+from pinggy.edge.elsewhere import NothingElsewhere, Told
 from pinggy.edge.examination import Examination
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.pings import Pings
 from pinggy.edge.tunnels import Tunnels
 from pinggy.tunnel.refusals import Refusal, from_wire
-from pinggy.wire.orders import AskOrders, Close, Drain, Examine, Order, Probe, Undrain
+from pinggy.wire.orders import AskOrders, Close, Displaced, Drain, Examine, Order, Placed, Probe, Undrain
 
 log = Logger()
 
@@ -44,6 +45,7 @@ class OrderStream:
         instance: str,
         after: int,
         metrics: EdgeMetrics | None = None,
+        told: Told | None = None,
     ) -> None:
         # The core has just said where the orders begin.
         self.answered: float | None = clock.seconds()
@@ -56,6 +58,7 @@ class OrderStream:
         self._metrics = metrics or EdgeMetrics()
         self._examination = Examination(core=core, tunnels=tunnels, clock=clock)
         self._pings = Pings(core=core, tunnels=tunnels, clock=clock)
+        self._told = told or NothingElsewhere()
         self._asking: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -99,6 +102,10 @@ class OrderStream:
                 self._examination.examine(order)
             case Probe():
                 self._pings.ping(order)
+            case Placed():
+                self._told.placed(order.place, order.seconds)
+            case Displaced():
+                self._told.displaced(order.name, order.epoch)
             case _:
                 log.debug("an order of a newer core was passed over: {order}", order=order)
 

@@ -33,7 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.stream import Stream
-from pinggy.edge.tunnels import LiveTunnel
+from pinggy.edge.tunnels import Counted
 
 # Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
 LINGER = 10.0
@@ -50,7 +50,7 @@ class Relay(Protocol):
     before are held: what one read brings, then reading is paused. Its *tunnel* is told `stream_over` once.
     """
 
-    def __init__(self, tunnel: LiveTunnel, clock: IReactorTime) -> None:
+    def __init__(self, tunnel: Counted, clock: IReactorTime) -> None:
         self._tunnel = tunnel
         self._tally = tunnel.tally
         self._clock = clock

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -22,10 +23,14 @@ from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
+from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere, Told
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream
+from pinggy.edge.peers.passages import Passages, WebDoor
+from pinggy.edge.peers.peering import Peering
+from pinggy.edge.peers.told import ToldPlaces
 from pinggy.edge.readings import EdgeReadings
 from pinggy.edge.renewal import Renewal
 from pinggy.edge.reports import Reports
@@ -92,6 +97,8 @@ class EdgeService(Service):
         self._renewal: Renewal | None = None
         self._orders: OrderStream | None = None
         self._reports: Reports | None = None
+        self._peering: Peering | None = None
+        self._ports: TcpPorts | None = None
         self._listening: list[IListeningPort] = []
         self._ready: Deferred[None] | None = None
 
@@ -116,7 +123,16 @@ class EdgeService(Service):
         zone, probe = self._zone_of(registered.domain)
         check = TicketCheck(registered.grant_key)
         self._dormants = dormants = Dormants(core=self._core, zone=zone, check=check, clock=self._reactor)
-        self._ssh = self._make_ssh(registered, face, zone, probe, dormants)
+        self._peering = self._make_peering(registered)
+        elsewhere = NothingElsewhere() if self._peering is None else self._peering.elsewhere
+        self._ports = ports = TcpPorts(
+            reactor=self._reactor,
+            interface=self._settings.listen.tcp,
+            clock=self._reactor,
+            connections=self._connections,
+            elsewhere=elsewhere,
+        )
+        self._ssh = self._make_ssh(registered, face, zone, probe, dormants, ports)
         self._renewal = Renewal(
             core=self._core,
             tunnels=self.tunnels,
@@ -133,6 +149,7 @@ class EdgeService(Service):
             instance=self._instance,
             after=registered.orders,
             metrics=self.metrics,
+            told=await self._meet_others(registered, face, ports),
         )
         self.readings.clients, self.readings.renewal, self.readings.orders = self._ssh, self._renewal, self._orders
         self._reports = Reports(
@@ -142,14 +159,19 @@ class EdgeService(Service):
             instance=self._instance,
             interval=registered.report,
         )
-        self._listen(self._make_public(self._ssh, face))
+        self._listen(self._make_public(self._ssh, face, elsewhere))
         self._renewal.start()
         self._orders.start()
         self._reports.start()
         log.info("edge {edge} in region {region} is ready", edge=registered.edge, region=registered.region)
 
     async def _register(self) -> Registered:
-        message = Register(instance=self._instance, host_keys=tuple(fingerprint(key) for key in self._host_keys))
+        relay = self._settings.relay
+        message = Register(
+            instance=self._instance,
+            host_keys=tuple(fingerprint(key) for key in self._host_keys),
+            relay_port=None if relay is None else relay.socket.port,
+        )
         said = False
         while True:
             try:
@@ -160,19 +182,51 @@ class EdgeService(Service):
                     log.warn("the core does not answer yet: this edge waits for it")
             await deferLater(self._reactor, TRY_AGAIN)
 
+    def _make_peering(self, registered: Registered) -> Peering | None:
+        if self._settings.relay is None:
+            return None
+        return Peering(
+            reactor=self._reactor,
+            core=self._core,
+            instance=self._instance,
+            edge=registered.edge,
+            domain=registered.domain,
+            tunnels=self.tunnels,
+            metrics=self.metrics,
+        )
+
+    async def _meet_others(self, registered: Registered, face: PublicFace, ports: TcpPorts) -> Told:
+        """Take visitors from other edges, and listen at the ports that they have already."""
+        if self._peering is None or self._settings.relay is None:
+            return NothingElsewhere()
+        served = Passages(
+            tunnels=self.tunnels,
+            domain=face.domain,
+            certificates=self._certificates,
+            clock=self._reactor,
+            web=self._make_web(face),
+            onward=self._peering.elsewhere,
+        )
+        await self._peering.start(self._settings.relay.socket, self._connections, served.serve)
+        told = ToldPlaces(self._peering.places, ports)
+        for place in registered.places:
+            told.placed(place, None)
+        return told
+
     def _make_ssh(
-        self, registered: Registered, face: PublicFace, zone: Zone, probe: Probe, dormants: Dormants
+        self,
+        registered: Registered,
+        face: PublicFace,
+        zone: Zone,
+        probe: Probe,
+        dormants: Dormants,
+        ports: TcpPorts,
     ) -> SshFactory:
         parts = Parts(
             core=self._core,
             zone=zone,
             probe=probe,
-            ports=TcpPorts(
-                reactor=self._reactor,
-                interface=self._settings.listen.tcp,
-                clock=self._reactor,
-                connections=self._connections,
-            ),
+            ports=ports,
             tunnels=self.tunnels,
             face=face,
             target=face.host(registered.region),
@@ -195,18 +249,19 @@ class EdgeService(Service):
             login_seconds=clients.login,
         )
 
-    def _make_public(self, ssh: SshFactory, face: PublicFace) -> PublicPort:
+    def _make_public(self, ssh: SshFactory, face: PublicFace, elsewhere: Elsewhere) -> PublicPort:
         return PublicPort(
             ssh=ssh,
-            web=self._make_web(face),
+            web=partial(self._make_web(face), elsewhere),
             tunnels=self.tunnels,
             domain=face.domain,
             certificates=self._certificates,
             connections=self._connections,
             clock=self._reactor,
+            elsewhere=elsewhere,
         )
 
-    def _make_web(self, face: PublicFace) -> Callable[[Peer, bool, str | None], WebVisitor]:
+    def _make_web(self, face: PublicFace) -> WebDoor:
         visitors = self._settings.visitors
         limits = WebLimits(
             head_bytes=visitors.head_bytes,
@@ -215,7 +270,14 @@ class EdgeService(Service):
             idle_seconds=visitors.idle_seconds,
         )
 
-        def web(peer: Peer, secure: bool, server_name: str | None) -> WebVisitor:
+        def web(
+            elsewhere: Elsewhere,
+            peer: Peer,
+            secure: bool,
+            server_name: str | None,
+            only: str | None = None,
+            last_hop: bool = False,
+        ) -> WebVisitor:
             return WebVisitor(
                 tunnels=self.tunnels,
                 face=face,
@@ -223,7 +285,10 @@ class EdgeService(Service):
                 secure=secure,
                 clock=self._reactor,
                 limits=limits,
+                elsewhere=elsewhere,
                 server_name=server_name,
+                only=only,
+                last_hop=last_hop,
             )
 
         return web
@@ -278,11 +343,17 @@ class EdgeService(Service):
             self._reports.stop()
         listening, self._listening = self._listening, []
         await gatherResults([maybeDeferred(each.stopListening) for each in listening])
+        if self._ports is not None:
+            self._ports.close()
+        if self._peering is not None:
+            await self._peering.stop_listening()
         await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
         if self._dormants is not None:
             await self._dormants.give_back_all()
         if self._ssh is not None:
             await self._ssh.hang_up(GOODBYE)
+        if self._peering is not None:
+            self._peering.stop()
         await self._shown.close()
 
 

@@ -24,6 +24,8 @@ from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 from pinggy.wire.messages import Usage
 
+MOST_REMEMBERED = 10_000  # names that were here
+
 
 class End(Protocol):
     """
@@ -51,6 +53,21 @@ class Kept(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """Whose streams are counted, as they are opened, kept and over: a tunnel."""
+
+    @property
+    def tally(self) -> Tally: ...
+
+    @property
+    def kept(self) -> set[Kept]: ...
+
+    @property
+    def has_ended(self) -> bool: ...
+
+    def stream_over(self) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveTunnel:
     """
@@ -73,6 +90,10 @@ class LiveTunnel:
     before: Usage | None = None
     _unused: Deferred[None] | None = None
     _waiting: list[Deferred[Policy]] = field(default_factory=list)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.life.state is State.ENDED
 
     def policy(self) -> Deferred[Policy]:
         """Fires with the policy when it is in force; fails with the `Refusal` that ended the tunnel instead."""
@@ -157,6 +178,8 @@ class Tunnels:
         self._tunnels: dict[str, LiveTunnel] = {}
         self._names: dict[str, LiveForwarding] = {}
         self._held: Counter[str] = Counter()
+        self._left: dict[str, int] = {}
+        self._awaited: dict[str, list[tuple[int, Deferred[LiveForwarding]]]] = {}
 
     def __iter__(self) -> Iterator[LiveTunnel]:
         return iter(list(self._tunnels.values()))
@@ -199,12 +222,52 @@ class Tunnels:
         standing = self._names.get(live.forwarding.name)
         if standing is None or standing.forwarding.epoch <= live.forwarding.epoch:
             self._names[live.forwarding.name] = live
+            self._arrived(live)
 
     def remove(self, live: LiveForwarding) -> None:
         """Take *live* away; its name only where it has no newer owner."""
         if self._names.get(live.forwarding.name) is live:
             del self._names[live.forwarding.name]
+            self._note_left(live.forwarding)
         self._held[live.tunnel.id] -= 1
         if not self._held[live.tunnel.id]:
             del self._held[live.tunnel.id]
             del self._tunnels[live.tunnel.id]
+
+    # -- names that come and go between edges ------------------------------------------------------------------------
+
+    def has_left(self, name: str, epoch: int = 0) -> bool:
+        """Whether *name* was here of late, by *epoch* or a newer one, and is not any more."""
+        left = self._left.get(name)
+        return left is not None and left >= epoch and name not in self._names
+
+    def awaited(self, name: str, epoch: int) -> Deferred[LiveForwarding]:
+        """
+        Fires when visitors may come to *name*, by *epoch* or a newer one. The caller sets the bound and cancels.
+        """
+        standing = self._names.get(name)
+        if standing is not None and standing.forwarding.epoch >= epoch:
+            return succeed(standing)
+        awaited: Deferred[LiveForwarding] = Deferred(lambda _: self._await_no_more(name, awaited))
+        self._awaited.setdefault(name, []).append((epoch, awaited))
+        return awaited
+
+    def _await_no_more(self, name: str, awaited: Deferred[LiveForwarding]) -> None:
+        self._awaited[name] = [each for each in self._awaited[name] if each[1] is not awaited]
+        if not self._awaited[name]:
+            del self._awaited[name]
+
+    def _arrived(self, live: LiveForwarding) -> None:
+        name, epoch = live.forwarding.name, live.forwarding.epoch
+        self._left.pop(name, None)
+        due = [each for wanted, each in self._awaited.get(name, ()) if wanted <= epoch]
+        for awaited in due:
+            self._await_no_more(name, awaited)
+        for awaited in due:
+            awaited.callback(live)
+
+    def _note_left(self, forwarding: Forwarding) -> None:
+        self._left.pop(forwarding.name, None)
+        self._left[forwarding.name] = forwarding.epoch
+        if len(self._left) > MOST_REMEMBERED:
+            del self._left[next(iter(self._left))]

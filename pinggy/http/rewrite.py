@@ -54,6 +54,22 @@ def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, prefl
     return _written(f"{head.method} {head.target} HTTP/1.1\r\n", headers)
 
 
+def request_for_peer(head: RequestHead) -> bytes:
+    """
+    The head as another edge reads it: as it came, but for what belongs to the hop. What the visitor says about
+    himself is judged there.
+    """
+    dropped = _HOP | (head.named - _KEPT)
+    if head.version == "1.0":
+        dropped |= {"expect"}
+    headers = [header for header in head.headers if header[0].lower() not in dropped]
+    if head.framing is Delimited.CHUNKED:
+        headers.append(("Transfer-Encoding", "chunked"))
+    if head.upgrade is not None:
+        headers += (("Connection", "Upgrade"), ("Upgrade", head.upgrade))
+    return _written(f"{head.method} {head.target} HTTP/1.1\r\n", headers)
+
+
 def response_for_visitor(head: ResponseHead, *, chunked: bool, connection: str | None) -> bytes:
     """
     The head as the visitor reads it. *chunked*: the body goes out in chunks; *connection*: ``close``, ``keep-alive``

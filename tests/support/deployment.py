@@ -102,7 +102,8 @@ class Deployment:
     """
     *regions* get an edge each, ``127.0.0.2`` and on; *lease* is the core's, in seconds. *cores* are as many as wanted:
     with more than one, ``core_port`` is that of a balancer in front of them. *drains* are the seconds in which edges
-    send their clients away, by region.
+    send their clients away, by region. Edges pass visitors on to each other. An edge is named as its region, unless
+    *region_of* names another one.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Deployment:
         ttl: int = 10,
         drains: dict[str, float] | None = None,
         report_interval: float = 60.0,
+        region_of: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self._connections_per_address = connections_per_address
@@ -123,6 +125,8 @@ class Deployment:
         self._report_interval = report_interval
         self._ttl = ttl
         self._drains = drains or {}
+        self._region_of = region_of or {}
+        self.relay_port = free_port()
         self.core_port = free_port()
         self.core_ports = [self.core_port] if cores == 1 else [free_port() for _ in range(cores)]
         self.public_port = free_port()
@@ -218,7 +222,7 @@ class Deployment:
         config.write_text(
             f'[core]\ndomain = "{DOMAIN}"\noperator_key = "{OPERATOR_KEY}"\nlease = {self._lease}\n'
             f"zone_interval = {self._zone_interval}\nreport_interval = {self._report_interval}\n"
-            f'grant_key = "{self.folder / "grant.pem"}"\n'
+            f'grant_key = "{self.folder / "grant.pem"}"\nrelay_ca = "{self.folder / "relay-ca.pem"}"\n'
             f'[core.database]\nurl = "{self.database}"\n'
             f"[core.listen]\nport = {port}\n"
             f"[core.metrics]\n{self._shows(name)}"
@@ -246,7 +250,8 @@ class Deployment:
 
     def _make_edge(self, region: str) -> Daemon:
         address = self.addresses[region]
-        added = self.pinggy("edge", "add", region, "--region", region, "--address", address, "--secret-only")
+        where = ("--region", self._region_of.get(region, region), "--address", address)
+        added = self.pinggy("edge", "add", region, *where, "--secret-only")
         config = self.folder / f"edge-{region}.toml"
         keys = ", ".join(f'"{each}"' for each in self.host_keys)
         zone = "".join(
@@ -259,6 +264,7 @@ class Deployment:
             f'[core]\nurl = "http://127.0.0.1:{self.core_port}"\nsecret = "{added.stdout.strip()}"\n'
             f'[certificate]\nfile = "{self.tls.certificate}"\nkey = "{self.tls.key}"\n'
             f'[listen]\npublic = ["{address}:{self.public_port}"]\ntcp = "{address}"\n'
+            f'[relay]\nlisten = "{address}:{self.relay_port}"\n'
             f"[metrics]\n{self._shows(f'edge-{region}')}"
             f"[clients]\ndrain = {self._drains.get(region, 30.0)}\n"
             f"[visitors]\nconnections_per_address = {self._connections_per_address}\n"
@@ -319,11 +325,13 @@ class Deployment:
             check=True,
         ).stdout
 
-    def ssh_until_live(self, region: str, user: str, local_port: int, part: str) -> subprocess.Popen[str]:
+    def ssh_until_live(
+        self, region: str, user: str, local_port: int, part: str, named: str | None = None
+    ) -> subprocess.Popen[str]:
         """Start ssh, again where it is refused, until it prints *part*: what it needs is just coming back."""
         bound = time.monotonic() + PATIENCE
         while True:
-            ssh = self.ssh(region, user, local_port)
+            ssh = self.ssh(region, user, local_port, named=named)
             lines = Lines(ssh)
             while (line := lines.next()) is not None:
                 if part in line:

@@ -21,6 +21,10 @@ SILENT = "The local server behind this tunnel closed the connection without an a
 NONSENSE = (
     "The local server behind this tunnel answered with something that is not HTTP. If it is yours: check its port."
 )
+MOVING = (
+    "The tunnel of this name is on its way to another place, and has not come there yet. If it is yours: does it run?"
+)
+MISDIRECTED = "This connection is another host's: open one of your own."
 LOCKED = "This tunnel asks for a password or a key. Its owner has them."
 BY_TLS = "This tunnel is visited by https only."
 TOO_SLOW = "The request did not come in time."

@@ -13,7 +13,6 @@ from pinggy.http.framing import Body, Delimited, body_of
 from pinggy.http.head import RequestHead, ResponseHead, parse_response
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import response_for_visitor
-from pinggy.tunnel.life import State
 
 LARGEST_RESPONSE_HEAD = 64 * 1024
 # RFC 9110 9.2.2: to ask these twice is to ask once.
@@ -50,10 +49,15 @@ class Visitor(Protocol):
         ...
 
 
+def may_be_repeated(head: RequestHead) -> bool:
+    """Whether the request of *head*, sent once, may be sent again as it is."""
+    return head.framing == 0 and head.method in _IDEMPOTENT
+
+
 class Exchange:
     """
-    *onward* is the head as the local server shall read it. An exchange ends by exactly one call of `done`, `refuse`
-    or `abort` of its visitor; it has left its stream by then.
+    *onward* is the head as the local server shall read it, nothing where it has been sent already. An exchange ends by
+    exactly one call of `done`, `refuse` or `abort` of its visitor; it has left its stream by then.
     """
 
     __slots__ = (
@@ -117,7 +121,7 @@ class Exchange:
                 self._visitor.refuse(malformed.status, malformed.sentence)
                 return b""
             onward += body
-        if self._upstream is not None:
+        if self._upstream is not None and onward:
             self._upstream.write(onward)
         return rest
 
@@ -185,7 +189,11 @@ class Exchange:
             else:
                 self._visitor.send_end()
         elif self._response is None:
-            self._unanswered()
+            if self._upstream is not None and self._upstream.is_away and not self._heard:
+                # The other edge answers whom it lets in.
+                self._break_off()
+            else:
+                self._unanswered()
         elif self._until_close:
             self._over()
         else:
@@ -244,6 +252,7 @@ class Exchange:
             and not self._until_close
             and not (chunked and old)
             and not self._tunnel_ended
+            and not (self._upstream is not None and self._upstream.farewell)
         )
         response = body_of(framing, unwrap=old)
         body, rest, done = response.feed(data)
@@ -284,18 +293,19 @@ class Exchange:
         if upstream is None:
             return
         self._leave(abort=True)
-        stale = upstream.served > 0 and not self._heard
-        if upstream.live.tunnel.life.state is State.ENDED:
-            self._visitor.refuse(503, answers.ENDED)
-        elif stale and self._head.framing == 0 and self._head.method in _IDEMPOTENT:
+        # A kept stream may have been dead already; a tunnel may have moved while the request was on its way.
+        lost = not self._heard and (upstream.served > 0 or upstream.is_away or upstream.tunnel.has_ended)
+        if lost and may_be_repeated(self._head):
             self._visitor.again()
+        elif upstream.tunnel.has_ended:
+            self._visitor.refuse(503, answers.ENDED)
         else:
             self._visitor.refuse(502, answers.SILENT)
 
     @property
     def _tunnel_ended(self) -> bool:
         """It may have while this exchange goes on: then no other request is asked for over this connection."""
-        return self._upstream is not None and self._upstream.live.tunnel.life.state is State.ENDED
+        return self._upstream is not None and self._upstream.tunnel.has_ended
 
     def _break_off(self) -> None:
         self._leave(abort=True)

@@ -14,6 +14,7 @@ from twisted.internet.protocol import ServerFactory
 
 from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
+from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.deadline import Deadline
@@ -75,7 +76,8 @@ class PublicPort(ServerFactory):
     The factory of every port that visitors and clients share.
 
     *ssh* builds the protocol of a client, *web* that of an HTTP visitor; *certificates* are for the TLS that ends here,
-    *domain* is the zone's. A connection over the *connections* of its address is closed at once.
+    *domain* is the zone's. Tunnels that are not here may be *elsewhere*. A connection over the *connections* of its
+    address is closed at once.
     """
 
     noisy = False
@@ -90,12 +92,20 @@ class PublicPort(ServerFactory):
         certificates: Certificates,
         connections: ConnectionLimit,
         clock: IReactorTime,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._ssh = ssh
         self._web = web
         self._connections = connections
         self._clock = clock
-        self._tls = TlsDoor(tunnels=tunnels, domain=domain, certificates=certificates, clock=clock, inside=self._inside)
+        self._tls = TlsDoor(
+            tunnels=tunnels,
+            domain=domain,
+            certificates=certificates,
+            clock=clock,
+            inside=self._inside,
+            elsewhere=elsewhere or NothingElsewhere(),
+        )
 
     def doStart(self) -> None:
         self._ssh.doStart()

@@ -7,7 +7,7 @@ A whitelist is in force before a byte of TLS is spoken, whatever the kind of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
+from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.relay import Relay
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.deadline import Deadline
@@ -42,7 +43,8 @@ class TlsDoor:
     What every `TlsVisitor` needs.
 
     *inside* makes the protocol that meets a visitor within the TLS that ends here: of this peer, with this SNI host. It
-    bounds the time of the handshake too.
+    bounds the time of the handshake too. Tunnels that are not here may be *elsewhere*. One who has come by another
+    edge may name the tunnel *only*, and no other.
     """
 
     tunnels: Tunnels
@@ -50,6 +52,8 @@ class TlsDoor:
     certificates: Certificates
     clock: IReactorTime
     inside: Callable[[Peer, str | None], IProtocol]
+    elsewhere: Elsewhere = field(default_factory=NothingElsewhere)
+    only: str | None = None
 
 
 class TlsVisitor(Protocol):
@@ -64,7 +68,7 @@ class TlsVisitor(Protocol):
         self._reader = HelloReader()
         self._read = False
         self._deadline = Deadline(door.clock, self._too_late)
-        self._waiting: Deferred[None] | None = None
+        self._waiting: Deferred[None] | Deferred[Passed | Here | Nowhere] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
@@ -88,8 +92,21 @@ class TlsVisitor(Protocol):
             self._waiting.cancel()
 
     def _route(self, server_name: str | None) -> None:
-        live = self._live(server_name)
-        if live is None:
+        label = label_of_host(server_name, self._door.domain) if server_name else None
+        if self._door.only is not None and label != self._door.only:
+            self._transport.abortConnection()
+            return
+        live = self._door.tunnels.by_name(label) if label else None
+        if live is not None:
+            self._visit(live, server_name)
+        elif label is not None:
+            self._reach(label, server_name)
+        else:
+            self._end_tls(server_name, self._door.inside(self._peer, server_name))
+
+    def _visit(self, live: LiveForwarding, server_name: str | None) -> None:
+        if live.forwarding.kind not in (Kind.HTTP, Kind.TLS, Kind.TLSTCP):
+            # A forwarding of a port has a name too, but no TLS.
             self._end_tls(server_name, self._door.inside(self._peer, server_name))
         elif live.forwarding.kind is Kind.TLS:
             relay = Relay(live.tunnel, self._door.clock)
@@ -98,11 +115,38 @@ class TlsVisitor(Protocol):
         else:
             self._admit(live, server_name)
 
-    def _live(self, server_name: str | None) -> LiveForwarding | None:
-        label = label_of_host(server_name, self._door.domain) if server_name else None
-        live = self._door.tunnels.by_name(label) if label else None
-        # A forwarding of a port has a name too, but no TLS.
-        return live if live and live.forwarding.kind in (Kind.HTTP, Kind.TLS, Kind.TLSTCP) else None
+    def _reach(self, label: str, server_name: str | None) -> None:
+        """The tunnel may be at another edge: then it has all of this, from the first byte on, unread."""
+        first = bytes(self._reader.received)
+
+        def found(way: Passed | Here | Nowhere) -> None:
+            match way:
+                case Passed(stream=stream, epoch=epoch):
+                    relay = Relay(Away(label, epoch), self._door.clock)
+                    self._hand_over(relay, len(first))
+                    relay.join(stream)
+                    return
+                case Here(live=live):
+                    self._visit(live, server_name)
+                case Nowhere():
+                    self._end_tls(server_name, self._door.inside(self._peer, server_name))
+            self._transport.resumeProducing()
+
+        def not_reached(failure: Failure) -> None:
+            if failure.check(CancelledError) is None:  # then the visitor has left
+                failure.trap(NotReached)
+                found(Nowhere())
+
+        def failed(failure: Failure) -> None:
+            self._log.failure("a visitor could not be passed on", failure=failure)
+            self._transport.abortConnection()
+
+        self._waiting = reach = self._door.elsewhere.reach(
+            Passage(name=label, mode=Mode.CONNECTION, visitor=self._peer, first=first)
+        )
+        if not reach.called:
+            self._transport.pauseProducing()
+        reach.addCallbacks(found, not_reached).addErrback(failed)
 
     def _admit(self, live: LiveForwarding, server_name: str | None) -> None:
         is_raw = live.forwarding.kind is Kind.TLSTCP
@@ -135,9 +179,10 @@ class TlsVisitor(Protocol):
         creator = self._door.certificates.for_server_name(server_name)
         self._hand_over(VisitorTls(TLSMemoryBIOFactory(creator, False, Factory(), self._door.clock), inside))
 
-    def _hand_over(self, chosen: IProtocol) -> None:
+    def _hand_over(self, chosen: IProtocol, sent: int = 0) -> None:
+        """But for what was *sent* on already."""
         self._waiting = None
-        self._doorway.hand_over(chosen, bytes(self._reader.received))
+        self._doorway.hand_over(chosen, bytes(self._reader.received[sent:]))
 
     def _too_late(self) -> None:
         self._transport.abortConnection()

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pinggy.edge.elsewhere import Away
 from pinggy.edge.stream import Stream
-from pinggy.edge.tunnels import LiveForwarding
+from pinggy.edge.tunnels import Counted, LiveForwarding
 
 
 class UpstreamUser(Protocol):
@@ -33,20 +34,28 @@ class Upstream:
     The receiver of *stream* for as long as it lives. It counts what passes, and says `stream_over` once.
 
     *full*: the client takes no more for now. *ended*: the local server sends no more. *over*: it is of no use any
-    more. Nobody asked for what comes while there is no *user*: then the stream is dropped.
+    more. Nobody asked for what comes while there is no *user*: then the stream is dropped. *to* is what it leads to.
+    *farewell*: the visitor should look for another edge, so this is the last answer that he gets here.
     """
 
-    __slots__ = ("_stream", "ended", "full", "live", "over", "served", "user")
+    __slots__ = ("_stream", "ended", "farewell", "full", "over", "served", "to", "tunnel", "user")
 
-    def __init__(self, live: LiveForwarding, stream: Stream) -> None:
-        self.live = live
+    def __init__(self, to: LiveForwarding | Away, stream: Stream, *, farewell: bool = False) -> None:
+        self.to = to
+        self.tunnel: Counted = to if isinstance(to, Away) else to.tunnel
+        self.farewell = farewell
         self.user: UpstreamUser | None = None
         self.served = 0
         self.full = False
         self.ended = False
         self.over = False
         self._stream = stream
-        live.tunnel.kept.add(self)
+        self.tunnel.kept.add(self)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it leads to another edge."""
+        return isinstance(self.to, Away)
 
     def attach(self) -> None:
         """Begin to receive. Set *user* first: something may have come already."""
@@ -55,7 +64,7 @@ class Upstream:
     # -- from the visitor ----------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        self.live.tunnel.tally.received += len(data)
+        self.tunnel.tally.received += len(data)
         self._stream.write(data)
 
     def end(self) -> None:
@@ -83,7 +92,7 @@ class Upstream:
     # -- StreamReceiver ------------------------------------------------------------------------------------------
 
     def stream_data(self, data: bytes) -> None:
-        self.live.tunnel.tally.sent += len(data)
+        self.tunnel.tally.sent += len(data)
         if self.user is not None:
             self.user.server_data(data)
         elif not self.over:
@@ -116,5 +125,5 @@ class Upstream:
         self.user = None
         if not self.over:
             self.over = True
-            self.live.tunnel.kept.discard(self)
-            self.live.tunnel.stream_over()
+            self.tunnel.kept.discard(self)
+            self.tunnel.stream_over()

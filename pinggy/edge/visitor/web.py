@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.client import Peer
+from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor import answers
 from pinggy.edge.visitor.deadline import Deadline
@@ -62,7 +63,8 @@ class _State(Enum):
 class WebVisitor(Protocol):
     """
     For plain HTTP and for HTTP inside TLS that ended here (*secure*). *server_name* is the host that the TLS hello
-    named: it stands in for the Host of an HTTP/1.0 request that has none.
+    named: it stands in for the Host of an HTTP/1.0 request that has none. For *only* and *last_hop* see `Route`; of
+    the last hop, TLS has been ended at another edge.
     """
 
     def __init__(
@@ -74,12 +76,26 @@ class WebVisitor(Protocol):
         secure: bool,
         clock: IReactorTime,
         limits: WebLimits,
+        elsewhere: Elsewhere | None = None,
         server_name: str | None = None,
+        only: str | None = None,
+        last_hop: bool = False,
     ) -> None:
         address = _address(peer)
         visit = Visit(address=str(address), secure=secure)
-        self._route = Route(self, tunnels=tunnels, face=face, peer=peer, address=address, visit=visit)
-        self._secure = secure
+        self._route = Route(
+            self,
+            tunnels=tunnels,
+            face=face,
+            peer=peer,
+            address=address,
+            visit=visit,
+            elsewhere=elsewhere or NothingElsewhere(),
+            only=only,
+            last_hop=last_hop,
+        )
+        self._over_tls = secure and not last_hop
+        self._last_hop = last_hop
         self._limits = limits
         self._server_name = server_name
         self._state = _State.READING
@@ -95,7 +111,7 @@ class WebVisitor(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self._wire = Wire(self.transport, self, secure=self._secure)
+        self._wire = Wire(self.transport, self, secure=self._over_tls)
         self._deadline.set(self._limits.head_seconds)
         self._wire.start()
 
@@ -191,6 +207,13 @@ class WebVisitor(Protocol):
 
     def dropped(self) -> None:
         self.abort()
+
+    def turned_away(self) -> None:
+        if self._last_hop:
+            # The edge that he came by tells an end from a connection that was cut, and looks no further.
+            self._finish(linger=False)
+        else:
+            self.abort()
 
     # -- Visitor: what an exchange asks --------------------------------------------------------------------------
 

@@ -1,0 +1,149 @@
+"""
+The transport of a visitor who came by another edge: what TCP is to others, over the frames of a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IReactorTime, ITCPTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from pinggy.edge.client import Peer
+from pinggy.edge.peers.frames import END, FrameReader, MalformedFrames, framed
+from pinggy.edge.timer import Timer
+
+# Seconds for the other edge to answer our close_notify, and to take what was written before it.
+CLOSING = 10.0
+
+
+@implementer(ITCPTransport)
+class Guest:
+    """
+    Of *visitor*, for *protocol*, over *link*: the transport of a TLS connection, which has no half-close. Whoever has
+    that tells what came (`received`) and that it is over (`lost`).
+    """
+
+    disconnecting = False
+
+    def __init__(self, link: Any, visitor: Peer, protocol: IProtocol, clock: IReactorTime) -> None:
+        self.connected = True
+        self._link = link
+        self._visitor = visitor
+        self._protocol = protocol
+        self._reader = FrameReader()
+        self._has_producer = False
+        self._ended = False
+        self._closing = Timer(clock, self.abortConnection)
+
+    # -- what the link says ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._protocol.makeConnection(self)
+
+    def received(self, data: bytes) -> None:
+        if not self.connected or self._reader.ended:
+            return
+        try:
+            carried = self._reader.feed(data)
+        except MalformedFrames:
+            self.abortConnection()
+            return
+        if carried and not self.disconnecting:
+            self._protocol.dataReceived(carried)
+        if self._reader.ended and self.connected:
+            self._visitor_ended()
+
+    def lost(self) -> None:
+        self._closing.stop()
+        # A connection that was cut is told from one that has ended both ways.
+        self._over(ConnectionDone() if self._reader.ended or self.disconnecting else ConnectionLost())
+
+    def _visitor_ended(self) -> None:
+        half: Any = IHalfCloseableProtocol(self._protocol, None)
+        if half is not None:
+            half.readConnectionLost()
+            return
+        self._over(ConnectionDone())
+        self.unregisterProducer()
+        self.loseConnection()
+
+    def _over(self, reason: Exception) -> None:
+        if self.connected:
+            self.connected = False
+            self._protocol.connectionLost(Failure(reason))
+
+    # -- ITransport --------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if data and not self._ended:
+            self._link.write(framed(data))
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def loseWriteConnection(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._link.write(END)
+
+    def loseConnection(self) -> None:
+        """After what was written; where a producer is registered, when that is gone."""
+        self.disconnecting = True
+        if not self._has_producer:
+            self._shut()
+
+    def abortConnection(self) -> None:
+        self._link.abortConnection()
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        cls = IPv6Address if ":" in self._visitor.host else IPv4Address
+        return cls("TCP", self._visitor.host, self._visitor.port)
+
+    def getHost(self) -> Any:
+        return self._link.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """The link is set so already."""
+
+    def getTcpKeepAlive(self) -> bool:
+        return True
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """The link is set so already."""
+
+    # -- flow: the link's own ------------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        if not self.disconnecting:
+            self._link.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._link.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._has_producer = True
+        self._link.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._has_producer = False
+        self._link.unregisterProducer()
+        if self.disconnecting:
+            self._shut()
+
+    def _shut(self) -> None:
+        self.loseWriteConnection()
+        self._closing.start(CLOSING)
+        # Its close_notify is awaited: what still comes is dropped.
+        self._link.resumeProducing()
+        self._link.loseConnection()
