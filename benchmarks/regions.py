@@ -21,11 +21,13 @@ from pathlib import Path
 from tests.system.regions import namespaces
 from tests.system.regions.files import Timing
 from tests.system.regions.histories import now, read_visits
+from tests.system.regions.ledger import read_grants
 from tests.system.regions.move import move
 from tests.system.regions.population import EDGES
 from tests.system.regions.stage import Stage, quantile, stage
 
-ACCOUNT, NAME = "owner0", "web0"
+ACCOUNT, NAME, OTHER = "owner0", "web0", "owner1"
+DISTANCES = ((0.0, "side by side"), (1.0, "across the earth"))
 # As an operator has it, but for the lease: what is measured must not come of that.
 EARNEST = Timing(lease=30.0, zone_interval=60.0, report_interval=60.0, silence=15.0, ttl=10)
 # Seconds in which a closed tunnel's edge, its terminal and the zone come to rest.
@@ -35,7 +37,7 @@ RATE = 50.0
 
 
 def show(what: str, value: str) -> None:
-    print(f"{what:72} {value}", flush=True)
+    print(f"{what:88} {value}", flush=True)
 
 
 def milliseconds(values: list[float]) -> str:
@@ -59,26 +61,43 @@ async def moves(times: int) -> None:
 
 async def takeovers(times: int) -> None:
     """Takeover with force, both edges up."""
-    for far, how in ((0.0, "side by side"), (1.0, "across the earth")):
+    for far, how in DISTANCES:
         async with stage(fresh(), cables=True, members=1, far=far, timing=EARNEST) as scene:
+            await warm(scene, ACCOUNT, *EDGES)
             took = []
             for edge in islice(cycle(EDGES), 1, times + 1):
                 took.append(await scene.move(ACCOUNT, edge))
                 await asyncio.sleep(1.0)
-            show(f"{times} takeovers with force, regions {how}: ssh starts -> URL", milliseconds(took))
+            show(f"{times} takeovers with force, {how}: ssh starts -> URL", milliseconds(took))
+
+
+async def warm(scene: Stage, account: str, *edges: str) -> None:
+    """An edge that serves has connections to its core and the zone's gates: let *account* be at each once."""
+    for edge in edges:
+        await scene.move(account, edge)
+        await asyncio.sleep(1.0)
 
 
 async def vanished(times: int) -> None:
     """A client that vanished without FIN."""
-    async with stage(fresh(), cables=True, members=1, far=1.0, timing=EARNEST) as scene:
-        stopped = [await _claim(scene, edge, _stand_still) for edge in islice(cycle(EDGES), 1, times + 1)]
-        show(f"{times} clients that stand still (SIGSTOP): a new claim starts -> its URL", milliseconds(stopped))
-    async with stage(fresh(), cables=True, members=1, far=1.0, timing=EARNEST) as scene:
-        lost = [await _claim(scene, edge, _lose) for edge in islice(cycle(EDGES), 1, max(3, times // 4) + 1)]
-        show(f"{len(lost)} clients whose link was cut, and who died: a new claim starts -> its URL", milliseconds(lost))
+    for far, how in DISTANCES:
+        async with stage(fresh(), cables=True, members=1, far=far, timing=EARNEST) as scene:
+            await warm(scene, ACCOUNT, *EDGES)
+            held = [await _claim(scene, edge, _stand_still) for edge in islice(cycle(EDGES), times)]
+            show_claims(scene, held, f"{times} clients that stand still (SIGSTOP), {how}")
+            lost = [await _claim(scene, edge, _lose) for edge in islice(cycle(EDGES), times, times + times // 4 + 1)]
+            show_claims(scene, lost, f"{len(lost)} clients whose link is cut, {how}")
 
 
-async def _claim(scene: Stage, edge: str, vanish: Callable[[Stage, str, str], Awaitable[None]]) -> float:
+def show_claims(scene: Stage, claims: list[tuple[float, float]], what: str) -> None:
+    """*claims* are times of the start of ssh and of its URL; the ledger knows when the name was given."""
+    given = sorted(grant.started for grant in read_grants(scene.world.database) if grant.name == NAME)
+    show(f"{what}: a new claim starts -> its URL", milliseconds([live - starts for starts, live in claims]))
+    won = [next(each for each in reversed(given) if each <= live) - starts for starts, live in claims]
+    show("  of it until the ledger gives it the name", milliseconds(won))
+
+
+async def _claim(scene: Stage, edge: str, vanish: Callable[[Stage, str, str], Awaitable[None]]) -> tuple[float, float]:
     """The holder at one edge vanishes; a claim without force starts at *edge*."""
     held = scene.events(ACCOUNT, "live")[-1].edge
     began = now()
@@ -89,7 +108,7 @@ async def _claim(scene: Stage, edge: str, vanish: Callable[[Stage, str, str], Aw
         scene.world.heal("clients", site)
         scene.world.heal(site, "clients")
     await asyncio.sleep(REST)
-    return live.at - starts.at
+    return starts.at, live.at
 
 
 async def _stand_still(scene: Stage, _: str, edge: str) -> None:
@@ -104,22 +123,28 @@ async def _lose(scene: Stage, held: str, edge: str) -> None:
 
 async def edge_killed(times: int) -> None:
     """An edge dies with kill -9 and its client reconnects to another."""
-    took = []
-    async with stage(fresh(), cables=True, members=1, far=1.0, timing=EARNEST) as scene:
-        for _ in range(max(3, times // 4)):
-            held = scene.events(ACCOUNT, "live")[-1].edge
-            edge = EDGES[(EDGES.index(held) + 1) % len(EDGES)]
-            began = now()
-            scene.world.programs[f"edge-{held}"].kill()
-            scene.world.programs["clients"].tell(f"go {ACCOUNT} {edge}")
-            starts = await scene.event(ACCOUNT, "starts", after=began, edge=edge)
-            while not await scene.visit(edge, NAME):
-                await asyncio.sleep(0.02)
-            took.append(now() - starts.at)
-            await scene.event(ACCOUNT, "live", after=began)
-            await scene.world.programs[f"edge-{held}"].start()
-            await asyncio.sleep(REST)
-    show(f"{len(took)} edges killed (-9): ssh starts at another -> the name answers there", milliseconds(took))
+    for far, how in DISTANCES:
+        async with stage(fresh(), cables=True, members=2, far=far, timing=EARNEST) as scene:
+            await warm(scene, OTHER, *EDGES)
+            took = [await _kill_edge(scene) for _ in range(max(3, times // 2))]
+            show(f"{len(took)} edges killed (-9), {how}: ssh starts at another -> the name answers", milliseconds(took))
+
+
+async def _kill_edge(scene: Stage) -> float:
+    held = scene.events(ACCOUNT, "live")[-1].edge
+    edge = EDGES[(EDGES.index(held) + 1) % len(EDGES)]
+    began = now()
+    scene.world.programs[f"edge-{held}"].kill()
+    scene.world.programs["clients"].tell(f"go {ACCOUNT} {edge}")
+    starts = await scene.event(ACCOUNT, "starts", after=began, edge=edge)
+    while not await scene.visit(edge, NAME):
+        await asyncio.sleep(0.02)
+    took = now() - starts.at
+    await scene.event(ACCOUNT, "live", after=began)
+    await scene.world.programs[f"edge-{held}"].start()
+    await asyncio.sleep(REST)
+    await warm(scene, OTHER, held)
+    return took
 
 
 async def absence(_: int) -> None:
