@@ -38,6 +38,7 @@ class Guest:
         self._reader = FrameReader()
         self._has_producer = False
         self._ended = False
+        self._gone = False
         self._closing = Timer(clock, self.abortConnection)
 
     # -- what the link says ------------------------------------------------------------------------------------
@@ -59,6 +60,8 @@ class Guest:
             self._visitor_ended()
 
     def lost(self) -> None:
+        # What the protocol still says to us from here on has no link to go to.
+        self._gone = True
         self._closing.stop()
         # A connection that was cut is told from one that has ended both ways.
         self._over(ConnectionDone() if self._reader.ended or self.disconnecting else ConnectionLost())
@@ -98,7 +101,8 @@ class Guest:
             self._shut()
 
     def abortConnection(self) -> None:
-        self._link.abortConnection()
+        if not self._gone:
+            self._link.abortConnection()
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         cls = IPv6Address if ":" in self._visitor.host else IPv4Address
@@ -142,6 +146,8 @@ class Guest:
             self._shut()
 
     def _shut(self) -> None:
+        if self._gone:
+            return
         self.loseWriteConnection()
         self._closing.start(CLOSING)
         # Its close_notify is awaited: what still comes is dropped.
