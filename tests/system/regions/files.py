@@ -18,7 +18,7 @@ OPERATOR_KEY = "the-operators-key-of-these-regions"
 POWERDNS_KEY = "the-api-key-of-these-regions"
 
 # The ports, the same at every site.
-PUBLIC, CORE, FIRST_CORE, GATE, DNS, API = 7443, 7070, 7071, 8443, 5300, 8081
+PUBLIC, RELAY, CORE, FIRST_CORE, GATE, DNS, API = 7443, 7444, 7070, 7071, 8443, 5300, 8081
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,8 @@ silence = {t.silence}
 drain = {t.drain}
 [visitors]
 connections_per_address = 2000
+[relay]
+listen = "{site.address}:{RELAY}"
 [zone]
 ttl = {t.ttl}
 {zone}"""
