@@ -34,6 +34,10 @@ class Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has
     def opened(self) -> None:
         self._there = True
 
+    def close(self) -> None:
+        if self.pollable() is not None:
+            super().close()
+
     def doRead(self) -> None:
         # An idle connection that is cut raises here, as what depends on how; left to the reactor it would be logged.
         try:
@@ -85,8 +89,10 @@ class Servers:
         try:
             await connection.connect(dsn.reveal())
         except psycopg2.Error:
+            connection.close()
             raise
         except Exception as error:  # txpostgres passes on how the transport ended, whatever class that is
+            connection.close()
             raise psycopg2.OperationalError(str(error)) from None
         finally:
             if bound.active():

@@ -25,6 +25,7 @@ QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 
 
 _EMPTIED = (
+    "DELETE FROM handovers; DELETE FROM reports; DELETE FROM entries;"
     "DELETE FROM tunnels; DELETE FROM ended_tunnels; DELETE FROM ended_forwardings; DELETE FROM early_releases;"
     "DELETE FROM orders; DELETE FROM order_streams; DELETE FROM regions;"
     "DELETE FROM edges; DELETE FROM tokens; DELETE FROM keys; DELETE FROM reserved_names; DELETE FROM reserved_ports;"
