@@ -19,8 +19,9 @@ from pinggy.tunnel.refusals import Refusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """
-    *url* is what libpq takes (``postgresql://user:password@host:port/name``). A statement is given up after
-    *statement_timeout* seconds; a call waits *patience* seconds for a database that is away, then it is refused.
+    *url* is what libpq takes (``postgresql://user:password@host:port/name``), of one server or several. A
+    statement is given up after *statement_timeout* seconds; a call waits *patience* seconds for a database that is
+    away, then it is refused.
     """
 
     url: Secret

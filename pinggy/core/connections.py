@@ -64,7 +64,7 @@ class Servers:
         self._reactor = reactor
         self._dsns = _dsns(url, statement_timeout)
         said = [psycopg2.extensions.parse_dsn(dsn.reveal()) for dsn in self._dsns]
-        self.place = ", ".join(f"{each.get('host', 'localhost')}:{each.get('port', 5432)}" for each in said)
+        self.place = ", ".join(_place(each) for each in said)
         self._last = 0
 
     async def connect(self, make: Callable[[Any], Any] = Connection) -> Any:
@@ -101,6 +101,10 @@ class Servers:
         return connection
 
 
+def _place(said: dict[str, Any]) -> str:
+    return f"{said.get('host') or said.get('hostaddr') or 'localhost'}:{said.get('port', 5432)}"
+
+
 def _nothing() -> None:
     pass
 
@@ -115,6 +119,8 @@ def _dsns(url: Secret, statement_timeout: float) -> tuple[Secret, ...]:
         count = max(len(hosts), len(addresses))
         if any(len(each) not in (0, 1, count) for each in (hosts, addresses, ports)):
             raise psycopg2.ProgrammingError
+        if count > 1:
+            said.setdefault("target_session_attrs", "read-write")
         servers = []
         for number in range(count or 1):
             for key, values in (("host", hosts), ("hostaddr", addresses), ("port", ports)):

@@ -122,7 +122,7 @@ class PostgresPair:
     @property
     def url(self) -> Secret:
         ports = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
-        return Secret(f"postgresql://{_ROLE}@{ports}/{_DATABASE}?target_session_attrs=read-write")
+        return Secret(f"postgresql://{_ROLE}@{ports}/{_DATABASE}")
 
     def start(self) -> None:
         """Returns when the standby follows."""
