@@ -128,13 +128,9 @@ class LatencyEntry:
     def _say(self, settled: Settled) -> None:
         if settled or self._trouble is not None:
             self._log.info(
-                "the entry {name} at Route 53 is as it should be: {written} records written, {removed} removed;"
-                " {made} health checks made, {dropped} dropped",
+                "the entry {name} at Route 53 is as it should be: {changes}",
                 name=self._entry.name,
-                written=settled.written,
-                removed=settled.removed,
-                made=settled.made,
-                dropped=settled.dropped,
+                changes=str(settled),
             )
         self._trouble = None
         self._pause = _SOONEST
@@ -143,8 +139,7 @@ class LatencyEntry:
         unplaced = frozenset(each.name for each in edges if not each.aws_region)
         if unplaced - self._unplaced:
             self._log.warn(
-                "of these edges nobody has said which region of Amazon's is near, the entry does not lead to them:"
-                " {edges} (pinggy edge place NAME --aws-region REGION)",
+                "no region of Amazon's is said to be near these edges, the entry does not lead to them: {edges}",
                 edges=", ".join(sorted(unplaced)),
             )
         self._unplaced = unplaced

@@ -32,6 +32,10 @@ class Settled:
     def __bool__(self) -> bool:
         return self != Settled()
 
+    def __str__(self) -> str:
+        records = f"{self.written} records written, {self.removed} removed"
+        return f"{records}; {self.made} health checks made, {self.dropped} dropped"
+
 
 def settle(
     api: Route53, entry: Entry, targets: Sequence[Target], now: float, go_on: Callable[[], bool] = lambda: True
