@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.support.service import PATIENCE, Lines, free_port
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # The core's own look at the zone must not mend what a test falsifies before the operator finds it.
     made = Deployment(
-        tmp_path_factory.mktemp("deployment"), zone_interval=3600.0, ttl=2, drains={"us": 2.0}, report_interval=2.0
+        tmp_path_factory.mktemp("deployment"), zone_interval=3600.0, ttl=5, drains={"us": 2.0}, report_interval=2.0
     )
     try:
         made.start()
@@ -292,6 +293,56 @@ def test_the_doctor_tells_a_tunnel_that_serves_from_one_that_does_not(deployment
     assert deployment.pinggy("doctor", "ward", check=False).stderr.startswith("pinggy: No live tunnel is called ward")
 
 
+class Visits:
+    """One visitor after another at the old edge, each on a connection of his own, and one who keeps his."""
+
+    def __init__(self, address: str, port: int, host: str) -> None:
+        self._address, self._port, self._host = address, port, host
+        self.failed: list[str] = []
+        self.over = threading.Event()
+        self._counted = threading.Condition()
+        self._served = 0
+
+    def go_on(self, count: int) -> None:
+        """Wait until *count* more have been served, or one has not."""
+        with self._counted:
+            upto = self._served + count
+            assert self._counted.wait_for(lambda: self._served >= upto or self.failed, PATIENCE)
+
+    def visit(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=PATIENCE)
+        while not self.over.is_set():
+            try:
+                # Asked to close, this one connects anew by itself.
+                connection.request("GET", "/", headers={"Host": self._host})
+                response = connection.getresponse()
+                fine = response.status == 200 and b'"method": "GET"' in response.read()
+                why = "" if fine else f"{response.status}"
+            except (OSError, http.client.HTTPException) as error:
+                why = repr(error)
+            if not keep:
+                connection.close()
+            with self._counted:
+                self._served += not why
+                self.failed += [why] if why else []
+                self._counted.notify_all()
+        connection.close()
+
+
+@contextmanager
+def steady_visits(deployment: Deployment, region: str, name: str) -> Iterator[Visits]:
+    visits = Visits(deployment.addresses[region], deployment.public_port, f"{name}.{DOMAIN}")
+    threads = [threading.Thread(target=visits.visit, args=(keep,)) for keep in (False, True)]
+    for each in threads:
+        each.start()
+    try:
+        yield visits
+    finally:
+        visits.over.set()
+        for each in threads:
+            each.join()
+
+
 SORRY = "This edge is being taken out of service: connect again, another one answers."
 
 
@@ -304,20 +355,25 @@ def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
     lines = Lines(client)
     lines.until("http://drive.")
     Lines(guest).until("https://")
-    edge.ask_to_stop()
-    lines.until("out of service: your tunnel is closed within 2 seconds")
-
-    # A client in a loop: here it is refused by a sentence, the next edge has it.
-    assert lines.rest()[-1] == SORRY
+    with steady_visits(deployment, "us", "drive") as visits:
+        visits.go_on(10)
+        edge.ask_to_stop()
+        lines.until("out of service: your tunnel is closed within 2 seconds")
+        # A client in a loop: the next edge has it.
+        assert lines.rest()[-1] == SORRY
+        new = deployment.ssh("eu", token, local.port)
+        Lines(new).until("http://drive.")
+        # Visitors are sent on.
+        visits.go_on(20)
+    assert visits.failed == []
     assert client.wait(PATIENCE) == 1
+    assert '"method": "GET"' in deployment.visit("eu", "drive")
+    # Here a client is refused by a sentence.
     refused = deployment.ssh("us", token, local.port)
     assert SORRY in "".join(Lines(refused).rest())
     assert refused.wait(PATIENCE) == 255
     row = next(row for row in deployment.pinggy("edge", "list").stdout.splitlines() if row.startswith("us "))
     assert "draining" in row.split()
-    new = deployment.ssh("eu", token, local.port)
-    Lines(new).until("http://drive.")
-    assert '"method": "GET"' in deployment.visit("eu", "drive")
 
     assert edge.process is not None
     assert edge.process.wait(PATIENCE) == 0
