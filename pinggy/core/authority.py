@@ -281,7 +281,8 @@ class Authority:
             if names:
                 await ledger.tell(NamesLive(names=names))
             await ledger.extend_lease(tunnel.id, self._settings.lease)
-            await self._order_at_live(ledger, tunnel, message.numbers)
+            # Said again, after a commit in doubt: the orders have been written.
+            await self._order_at_live(ledger, tunnel, message.numbers if names else ())
             return Done()
 
         return self._ledger.transact(work)

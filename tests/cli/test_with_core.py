@@ -119,7 +119,7 @@ async def test_accounts_and_what_they_have(pinggy: Installed) -> None:
 async def test_edges_and_tunnels(pinggy: Installed) -> None:
     added = await pinggy("edge", "add", "eu1", "--region", "eu", "--address", "192.0.2.1", "--secret-only")
     assert added.status == 0, added.err
-    assert (await pinggy.listed("edge", "list"))[0][:4] == ["eu1", "eu", "0", "-"]
+    assert (await pinggy.listed("edge", "list"))[0][:5] == ["eu1", "eu", "-", "0", "-"]
     await pinggy("account", "add", "me")
     token = Secret((await pinggy("token", "add", "me")).out.strip())
 
