@@ -6,7 +6,7 @@ each grant has an epoch of its own. So, of what a report says:
 
 * A tunnel that is over in the ledger, or unknown to it, was there when the edge began to serve it, and ids are never
   used again: the edge has not heard of its end. It is ordered to close it; not in the first seconds, for the end may be
-  on its way, and not while its successor is awaited (`handovers`).
+  on its way, or this report older than it, and not while its successor is awaited (`handovers`).
 * A name that the edge serves for a tunnel which lives, but does not have it, was withdrawn by a release (the report is
   older), or the books differ. A name that is live in the ledger and not served was released just then (the ledger
   will hear of it), or its `live` is being answered (the edge will serve it), or the books differ. Each message of an
@@ -37,8 +37,8 @@ from pinggy.tunnel.refusals import Conflict, LeaseLost, MalformedMessage, NotHel
 from pinggy.wire.messages import Done, Holding, Report
 from pinggy.wire.orders import Close
 
-# A tunnel that ended so many seconds ago may be closed without an order.
-SETTLED = 10.0
+# A tunnel that ended so many seconds ago may be closed without an order, or be in a report that was said before.
+SETTLED = 30.0
 # Of one message; the next report brings the others.
 _MOST_MENDED = 500
 _MOST_LINES = 100
