@@ -53,6 +53,11 @@ class ConnectionLimit:
     def open(self, host: str) -> int:
         return self._open.get(counted_as(host), 0)
 
+    @property
+    def total(self) -> int:
+        """How many connections are open, of all addresses."""
+        return self._open.total()
+
     def _say(self, address: str) -> None:
         now = self._clock.seconds()
         # In the order of their times: what is old stands first.

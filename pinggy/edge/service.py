@@ -56,6 +56,7 @@ log = Logger()
 ZoneOf = Callable[[str], tuple[Zone, Probe]]
 
 TRY_AGAIN = 1.0  # seconds between two tries to register
+LOOK_AGAIN = 0.1  # seconds between two looks whether the last visitor has left
 GOODBYE = 3.0  # seconds for clients to read why the edge stops
 
 
@@ -322,6 +323,18 @@ class EdgeService(Service):
         if had_tunnels:
             # Whoever remembers the old records comes here for as long.
             await deferLater(self._reactor, max(0.0, last + self._settings.zone.ttl - self._reactor.seconds()))
+            await self._let_visitors_finish()
+
+    async def _let_visitors_finish(self) -> None:
+        """Nobody new; those who are here, and were sent on, have a little time."""
+        await self._listen_no_more()
+        over = self._reactor.seconds() + GRACE
+        while self._connections.total and self._reactor.seconds() < over:
+            await deferLater(self._reactor, LOOK_AGAIN)
+
+    async def _listen_no_more(self) -> None:
+        listening, self._listening = self._listening, []
+        await gatherResults([maybeDeferred(each.stopListening) for each in listening])
 
     def stopService(self) -> Deferred[None]:
         """Close what listens, end all tunnels with a last line, give their names back."""
@@ -341,8 +354,7 @@ class EdgeService(Service):
             self._orders.stop()
         if self._reports is not None:
             self._reports.stop()
-        listening, self._listening = self._listening, []
-        await gatherResults([maybeDeferred(each.stopListening) for each in listening])
+        await self._listen_no_more()
         if self._ports is not None:
             self._ports.close()
         if self._peering is not None:

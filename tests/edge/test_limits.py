@@ -30,6 +30,7 @@ def test_as_many_as_may_be_and_no_more() -> None:
     limit.leave("192.0.2.7")
     assert limit.enter("192.0.2.7")
     assert limit.open("192.0.2.7") == 2
+    assert limit.total == 3
 
 
 def test_nothing_is_kept_of_who_has_left() -> None:
