@@ -22,7 +22,7 @@ from pinggy.edge.tickets import HeldTicket, TicketCheck
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.refusals import ClientLeft, CoreAway, Refusal
 from pinggy.tunnel.request import ForwardRequest
-from pinggy.wire.messages import Credential, Nobody, Release, Usage
+from pinggy.wire.messages import Credential, Holding, Nobody, Release, Usage
 from pinggy.wire.ticket import digest_of
 
 log = Logger()
@@ -180,6 +180,14 @@ class Dormants:
     def usages(self) -> list[Usage]:
         """For the renewal of their leases."""
         return [each.usage for each in self._all.values() if not each.woken]
+
+    def holdings(self) -> list[Holding]:
+        """What the ledger has, and visitors are not served by for a while."""
+        return [
+            Holding(tunnel=each.tunnel, name=grant.forwarding.name, epoch=grant.forwarding.epoch)
+            for each in self._all.values()
+            for grant in each.grants
+        ]
 
     async def renewed(self, answered: bool, lost: Collection[str] = ()) -> None:
         """The core was asked, and has *lost* some: give back what it is time to."""

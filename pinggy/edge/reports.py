@@ -5,7 +5,7 @@ Now and then the edge says what it holds; the core compares that with its ledger
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,14 +27,23 @@ AT_ONCE = 4000  # names in one message: some 600 KB
 class Reports:
     """
     One every *interval* seconds, spread so that edges do not all come at one instant. One that the core does not answer
-    is over: the next one says everything anew.
+    is over: the next one says everything anew. *kept* gives what is held besides the live *tunnels*, for clients that
+    may come back.
     """
 
     def __init__(
-        self, *, core: CoreClient, tunnels: Tunnels, clock: IReactorTime, instance: str, interval: float
+        self,
+        *,
+        core: CoreClient,
+        tunnels: Tunnels,
+        kept: Callable[[], Iterable[Holding]],
+        clock: IReactorTime,
+        instance: str,
+        interval: float,
     ) -> None:
         self._core = core
         self._tunnels = tunnels
+        self._kept = kept
         self._instance = instance
         self._interval = interval
         self._timer = Timer(clock, self._report)
@@ -63,13 +72,22 @@ class Reports:
         after = ""
         upto: str | None = ""
         while upto is not None:
-            found = list(islice(self._tunnels.names(after), AT_ONCE))
-            holdings = tuple(
-                Holding(tunnel=live.tunnel.id, name=live.forwarding.name, epoch=live.forwarding.epoch) for live in found
-            )
-            upto = holdings[-1].name if len(found) == AT_ONCE else None
+            held = self._held(after)
+            upto = held[AT_ONCE - 1].name if len(held) >= AT_ONCE else None
+            holdings = tuple(each for each in held if upto is None or each.name <= upto)
             yield Report(instance=self._instance, holdings=holdings, after=after, upto=upto)
             after = upto or after
+
+    def _held(self, after: str) -> list[Holding]:
+        """In the order of names: of the live ones no more than one message takes."""
+        live = [
+            Holding(tunnel=each.tunnel.id, name=each.forwarding.name, epoch=each.forwarding.epoch)
+            for each in islice(self._tunnels.names(after), AT_ONCE)
+        ]
+        kept = [each for each in self._kept() if each.name > after]
+        if len(live) == AT_ONCE:
+            kept = [each for each in kept if each.name <= live[-1].name]
+        return sorted([*live, *kept], key=lambda each: each.name)
 
     def _broke(self, failure: Failure) -> None:
         # Renewals tell the operator that the core is away.

@@ -156,6 +156,7 @@ class EdgeService(Service):
         self._reports = Reports(
             core=self._core,
             tunnels=self.tunnels,
+            kept=dormants.holdings,
             clock=self._reactor,
             instance=self._instance,
             interval=registered.report,

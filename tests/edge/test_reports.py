@@ -36,7 +36,15 @@ class Heard:
         self.reports: list[Report] = []
         self.answer: Deferred[Done] | None = None
         core: Any = SimpleNamespace(report=self._report)
-        self.loop = Reports(core=core, tunnels=self.tunnels, clock=self.clock, instance="i", interval=INTERVAL)
+        self.kept: list[Holding] = []
+        self.loop = Reports(
+            core=core,
+            tunnels=self.tunnels,
+            kept=lambda: self.kept,
+            clock=self.clock,
+            instance="i",
+            interval=INTERVAL,
+        )
         self.loop.start()
 
     def _report(self, message: Report) -> Deferred[Done]:
@@ -97,6 +105,30 @@ def test_what_does_not_fit_one_message_is_said_in_parts_without_a_gap() -> None:
     heard.loop.stop()
 
 
+def test_what_is_kept_for_clients_to_come_back_is_held_too() -> None:
+    heard = Heard()
+    heard.hold("blog", "shop")
+    heard.kept = [Holding(tunnel="2" * 32, name=name, epoch=1) for name in ("zoo", "mine")]
+    heard.interval()
+    assert [each.name for each in heard.reports[0].holdings] == ["blog", "mine", "shop", "zoo"]
+    heard.loop.stop()
+
+
+def test_what_is_kept_is_said_in_the_part_that_it_belongs_to() -> None:
+    heard = Heard()
+    names = [f"{number:06}" for number in range(2 * AT_ONCE)]
+    heard.hold(*names)
+    # One under a name that somebody else has by now, at the very end of a part.
+    last = names[AT_ONCE - 1]
+    heard.kept = [Holding(tunnel="2" * 32, name=name, epoch=1) for name in (last, "000000x", "zoo")]
+    heard.interval()
+    said = [each.name for report in heard.reports for each in report.holdings]
+    assert said == sorted([*names, last, "000000x", "zoo"])
+    for report in heard.reports:
+        assert all(report.after < each.name <= (report.upto or "~") for each in report.holdings)
+    heard.loop.stop()
+
+
 def test_a_core_that_is_away_hears_all_of_it_when_it_is_back() -> None:
     heard = Heard()
     heard.hold("blog")
@@ -119,7 +151,14 @@ def test_stopped_in_the_middle_nothing_is_left() -> None:
 def test_a_tunnel_that_the_ledger_has_lost_is_closed_at_its_edge() -> None:
     """All of the way, over the rules of the core and the stream of orders."""
     edge = EdgeInMemory()
-    reports = Reports(core=edge.client, tunnels=edge.tunnels, clock=edge.clock, instance="one", interval=INTERVAL)
+    reports = Reports(
+        core=edge.client,
+        tunnels=edge.tunnels,
+        kept=edge.dormants.holdings,
+        clock=edge.clock,
+        instance="one",
+        interval=INTERVAL,
+    )
     orders = OrderStream(
         core=edge.client, tunnels=edge.tunnels, drain=edge.drain, clock=edge.clock, instance="one", after=0
     )
