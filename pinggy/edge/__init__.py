@@ -9,6 +9,10 @@ opening
     THE chain: authorize -> publish -> probe -> live, and its undoing.
 tunnels
     the live ones, by name and by port.
+drain
+    an edge that is taken out of service, and how its tunnels leave.
+dormant, tickets
+    tunnels that are kept for their clients while the core is away, and whom they are kept for.
 core_client
     how an edge speaks to the core.
 """

@@ -15,4 +15,6 @@ operator
     the values of the operator's calls.
 proof
     the core's signed grant of a name, for zone gates.
+ticket
+    the core's signed word for a tunnel, for the time that it is away.
 """
