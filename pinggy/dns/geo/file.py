@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,5 +102,10 @@ def _spot(record: Any) -> Spot | None:
 
 
 def _put(writer: MMDBWriter, network: Network, spot: Spot) -> None:
-    location = {_LATITUDE: float(spot.latitude), _LONGITUDE: float(spot.longitude), _RADIUS: 100}
-    writer.insert_network(IPSet([IPNetwork(str(network))]), {"location": location})
+    writer.insert_network(IPSet([IPNetwork(str(network))]), _content(spot))
+
+
+@lru_cache(maxsize=100_000)
+def _content(spot: Spot) -> dict[str, Any]:
+    """One for all networks that are there: a million of them are the most of what this takes."""
+    return {"location": {_LATITUDE: float(spot.latitude), _LONGITUDE: float(spot.longitude), _RADIUS: 100}}
