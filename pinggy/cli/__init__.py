@@ -7,6 +7,8 @@ arguments
     the tree of commands; each noun's file adds its own.
 accounts, tokens, keys, names, ports, edges, tunnels, zone
     one noun each: its verbs, what they ask the core, what they show.
+doctor, doctor_view, doctor_here
+    what the core has found, in lines for a terminal, and what is seen from where the command runs.
 zone_init, zone_plan, powerdns
     the one verb that speaks to the zone's servers themselves; what a new zone holds; PowerDNS's API.
 edge_file

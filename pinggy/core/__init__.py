@@ -18,8 +18,12 @@ orders
     what edges are to do, as a long poll; `asks`: questions to edges, and their answers.
 news
     what was committed, told in every core; `news_listener` brings it from the others.
+reconcile
+    what edges say they hold against the ledger, by `holdings`; `report_book` is that part of the ledger's contract.
 custodian
-    keeps the zone true, by `compare`; `zone_office` is the operator's look at it.
+    keeps the zone true, by `compare`, and by `answers` what is really answered; `zone_office` is the operator's look.
+doctor/
+    is all well, and would this tunnel serve? `doctor_book` is that part of the ledger's contract.
 places
     where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by.
 records

@@ -15,4 +15,6 @@ dormant, tickets
     tunnels that are kept for their clients while the core is away, and whom they are kept for.
 core_client
     how an edge speaks to the core.
+orders
+    what the core wants: `pings` and `examination` carry out those that ask something; `reports` says what is held.
 """

@@ -13,6 +13,8 @@ paths
     where each is sent.
 operator
     the values of the operator's calls.
+doctor
+    what the core has found, for the operator.
 proof
     the core's signed grant of a name, for zone gates.
 ticket

@@ -5,7 +5,7 @@ site
     connections, bounded bodies, what is in hand.
 resource
     JSON in, JSON out, refusals as HTTP errors.
-edges, office, health
+edges, office, health, doctor
     one small Resource a message.
 tree
     which Resource lives at which path.
