@@ -59,6 +59,8 @@ class GeoBook:
         self._running = False
         self._waiting: list[Deferred[None]] = []
         self.file: GeoFile | None = None
+        # Why the last one was not made.
+        self.trouble: str | None = None
         news.hear(EdgesChanged, lambda _: self.look())
         news.on_gap.append(self.look)
 
@@ -134,14 +136,14 @@ class GeoBook:
             return
         # Also where it failed: it would fail again, until something changes. A signal may be anybody's.
         self._made_of = None if outcome.status is None else wanted
+        self.trouble = None
         if outcome.status == 0:
             self.file = GeoFile(tag=outcome.said, body=out.read_bytes())
             self._log.info("the GeoIP file was made: {size} bytes", size=len(self.file.body))
         else:
-            self._log.warn(
-                "the GeoIP file was not made, gates keep the one that they have: {why}",
-                why=outcome.said.splitlines()[-1] if outcome.said else f"the program ended with {outcome.status}",
-            )
+            said = outcome.said.splitlines()
+            self.trouble = said[-1] if said else f"the program ended with {outcome.status}"
+            self._log.warn("the GeoIP file was not made, gates keep the one that they have: {why}", why=self.trouble)
 
     def _written(self) -> tuple[int, int] | None:
         if self._database is None:

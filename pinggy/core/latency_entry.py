@@ -77,6 +77,11 @@ class LatencyEntry:
         self._waiting.append(Deferred())
         return self._waiting[-1]
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong, None where nothing is known to be."""
+        return self._trouble
+
     def look(self) -> None:
         """Something may have changed."""
         if not self._running:

@@ -100,8 +100,10 @@ class CoreService(Service):
             authority_expires=None if relay is None else relay.certificate.not_valid_after_utc.timestamp(),
             signs=records.signs,
             gates=zone is not None and any(each.gate for each in zone.servers),
+            entry=self._entry_kept,
         )
         self.doctor = make_doctor(reactor, settings, ledger, records, asks, self._custodian, zone, papers)
+        self._entry = None if settings.entry is None else settings.entry.host(settings.domain)
         self.latency_entry = _latency_entry(reactor, settings, ledger, news)
         tree = make_tree(
             ledger,
@@ -165,6 +167,13 @@ class CoreService(Service):
         super().stopService()
         self._stopping = True
         return Deferred.fromCoroutine(self._stop())
+
+    def _entry_kept(self) -> tuple[str, str | None] | None:
+        """The host of the entry, and what is wrong with it."""
+        if self._entry is None:
+            return None
+        keepers = (each for each in (self._geo, self.latency_entry) if each is not None)
+        return self._entry, next((each.trouble for each in keepers if each.trouble is not None), None)
 
     async def _start(self) -> None:
         self._listener.open()

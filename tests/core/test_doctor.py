@@ -85,6 +85,14 @@ def test_papers_that_are_not_are_wrong(core: FakeCore, papers: dict[str, Any], c
     assert wrong[0].advice
 
 
+def test_the_entry_and_what_is_wrong_with_it(core: FakeCore) -> None:
+    said: list[tuple[str, str | None] | None] = [None, ("go.a.example", None), ("go.a.example", "no credentials")]
+    found = [states(look(core_check(core, entry=lambda one=one: one))).get("entry") for one in said]
+    assert found == [None, State.WELL, State.WRONG]
+    (finding,) = (each for each in look(core_check(core, entry=lambda: said[2])).findings if each.check == "entry")
+    assert finding.text == "The entry go.a.example is not as it should be: no credentials"
+
+
 def test_without_its_database_nothing_else_is_asked(core: FakeCore) -> None:
     doctor = make_doctor(Clock(), SETTINGS, core.ledger, core.records, core.asks, None, None, Papers())
     core.ledger.away = True

@@ -18,6 +18,7 @@ from pinggy.dns.config import ZoneSettings
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.settings import Secret
 from pinggy.wire import paths
+from pinggy.wire.doctor import Finding, State
 from pinggy.wire.operator import AddEdge
 from tests.support.cores import KEY, OverHttp
 from tests.support.logs import logged
@@ -52,6 +53,12 @@ async def made(core: OverHttp, other_than: str = "") -> tuple[bytes, str]:
             await until(partial(_more, lines, len(lines)), lambda: lines)
             status, body, tag = await fetch(core)
     return body, tag
+
+
+async def entry_of(core: OverHttp) -> Finding:
+    """What the doctor finds of the entry."""
+    sections = (await core.service.doctor.all()).sections
+    return next(each for section in sections for each in section.findings if each.check == "entry")
 
 
 def _more(lines: list[str], seen: int) -> bool:
@@ -92,10 +99,12 @@ async def test_a_database_that_is_none_is_said_and_costs_nothing_else(database: 
             assert "is no database in MaxMind's form" in lines[0]
             status, said, _ = await fetch(core)
             assert (status, b"geo-not-made" in said) == (503, True)
+            assert (await entry_of(core)).state is State.WRONG
             make_database(broken)
             # Looked at when something changes, and now and then.
             await core.operator.ensure_edge("eu-1", "eu", ("127.0.1.1",), Secret("the secret of the edge"))
             await made(core)
+            assert (await entry_of(core)).state is State.WELL
         finally:
             await core.stop()
 

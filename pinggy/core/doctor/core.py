@@ -25,7 +25,8 @@ class Papers:
     """
     What a core can be asked about itself. *hears*: whether news of other cores comes. *expires* and
     *authority_expires* are seconds since 1970, None where there is no certificate. *signs*: whether it has a grant key;
-    *gates*: whether one is needed.
+    *gates*: whether one is needed. *entry*: the host that leads to the nearest edge, and what is wrong with it; None
+    where there is none.
     """
 
     hears: Callable[[], bool] = lambda: True
@@ -33,6 +34,7 @@ class Papers:
     authority_expires: float | None = None
     signs: bool = False
     gates: bool = False
+    entry: Callable[[], tuple[str, str | None] | None] = lambda: None
 
 
 class CoreCheck:
@@ -44,7 +46,7 @@ class CoreCheck:
 
     async def look(self) -> Section:
         database = await self._database()
-        return section("Core", [*database, self._news(), *self._certificates(), *self._grants()])
+        return section("Core", [*database, self._news(), *self._certificates(), *self._grants(), *self._entry()])
 
     async def _database(self) -> list[Finding]:
         began = self._clock.seconds()
@@ -112,3 +114,13 @@ class CoreCheck:
                 )
             ]
         return []
+
+    def _entry(self) -> list[Finding]:
+        said = self._papers.entry()
+        if said is None:
+            return []
+        host, trouble = said
+        if trouble is None:
+            return [well("entry", f"It keeps the entry {host}, which leads to the nearest edge.")]
+        advice = "What stands goes on to answer, and it is tried again."
+        return [wrong("entry", f"The entry {host} is not as it should be: {trouble}", advice=advice)]
