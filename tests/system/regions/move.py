@@ -56,7 +56,7 @@ class Moved:
 
 
 async def move(folder: Path, moves: int, *, cables: bool, between: float = _BETWEEN) -> Moved:
-    async with stage(folder, cables=cables, members=1, timing=Timing(ttl=TTL)) as scene:
+    async with stage(folder, cables=cables, members=1, timing=Timing(lease=30.0, ttl=TTL)) as scene:
         visitors = scene.world.start_visitors(rate=RATE, seed=1, only=NAME)
         await asyncio.sleep(between)
         took = []
