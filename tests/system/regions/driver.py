@@ -134,6 +134,7 @@ class Driver:
         ports = {target.name: target.port for target in self._targets() if target.scheme is Scheme.TCP}
         report.violations += checker.check_owners(report.grants)
         report.violations += checker.check_visits(report.visits, report.grants, accounts, ports)
+        report.failures += [f"a visit failed in calm: {each}" for each in report.unexcused()]
         report.failures += self._breakage.exits + self._breakage.stuck + self._world.complaints()
 
 

@@ -51,6 +51,13 @@ class Report:
         """Visits that began when everything had been agreed again, and ended before anything was broken, and failed."""
         return [visit for visit in self.visits if visit.is_failure and self._is_calm(visit)]
 
+    def unexcused(self) -> list[Visit]:
+        """
+        Calm failures that no visitor should have met, whatever his resolver says. A port is listened at in its region,
+        and where it was before unless that edge has been started anew since: who is led elsewhere finds nobody.
+        """
+        return [visit for visit in self.calm_failures() if visit.kind != "tcp"]
+
     def _is_calm(self, visit: Visit) -> bool:
         ended = visit.at + visit.took
         return visit.name != CONTESTED and any(
