@@ -43,6 +43,8 @@ class Passage:
 
     *hops* is how many edges he has passed with this one. It is 2 for requests (`HTTP` alone) of a connection that came
     by an edge and was ended here: what comes so is never passed on, so nobody goes in circles.
+
+    *beyond* is the epoch by which the tunnel was met at this edge, where its client was lost: a newer one is looked for.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Passage:
     secure: bool = False
     first: bytes = b""
     hops: int = 1
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)

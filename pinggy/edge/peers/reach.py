@@ -61,14 +61,14 @@ class Reach(Elsewhere):
 
     async def _reach(self, passage: Passage) -> Passed | Here | Nowhere:
         until = self._clock.seconds() + PATIENCE
-        beyond = 0
+        beyond = passage.beyond
         while True:
             try:
                 place = await self._places.find(passage.name, beyond)
             except PlaceUnknown:
                 raise self._not_reached() from None
             if place is None:
-                return self._nowhere(beyond)
+                return self._nowhere(has_met=beyond > passage.beyond)
             if not passage.mode.suits(place.kind):
                 return Nowhere(place.kind)
             if place.edge == self._edge:
@@ -114,8 +114,8 @@ class Reach(Elsewhere):
             case Verdict.NOT_HERE:
                 return None
 
-    def _nowhere(self, beyond: int) -> Nowhere:
-        if beyond:
+    def _nowhere(self, *, has_met: bool) -> Nowhere:
+        if has_met:
             raise self._not_reached()
         self._metrics.relay_refused("unknown")
         return Nowhere()

@@ -159,7 +159,8 @@ class Route:
         if failure.check(CancelledError) is None:
             failure.trap(Refusal)
             self._has_ended = True
-            self._reach(head, live.forwarding.name)
+            # It may be in the books of this edge a moment longer.
+            self._reach(head, live.forwarding.name, live.forwarding.epoch)
 
     def _open(self, head: RequestHead, onward: bytes, live: LiveForwarding) -> None:
         self._let_go()
@@ -187,13 +188,14 @@ class Route:
             return
         if failure.value.gone:
             self._has_ended = True
-            self._reach(head, live.forwarding.name)
+            # It may be in the books of this edge a moment longer.
+            self._reach(head, live.forwarding.name, live.forwarding.epoch)
         else:
             self._traveller.answered(Answer(502, answers.DOWN))
 
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 
-    def _reach(self, head: RequestHead, name: str) -> None:
+    def _reach(self, head: RequestHead, name: str, beyond: int = 0) -> None:
         onward = request_for_peer(head)
         upstream = self.upstream
         # What may not be sent twice is sent when the other edge has said that it has the tunnel still.
@@ -208,6 +210,7 @@ class Route:
             secure=self._visit.secure,
             first=onward,
             hops=1 if self._only is None else 2,
+            beyond=beyond,
         )
         self._waiting = reach = self._elsewhere.reach(passage)
         reach.addCallbacks(self._found, self._not_reached, (head, name)).addErrback(self._broken)
@@ -226,8 +229,8 @@ class Route:
                 farewell = self._tunnels.has_left(name)
                 upstream = self.upstream = Upstream(Away(name, epoch), stream, farewell=farewell)
                 self._traveller.reached(head, b"", upstream)
-            case Here(live=live):
-                self._visit_here(head, live)
+            case Here():
+                self._find(head)
             case Nowhere(kind=None):
                 self._nobody()
             case Nowhere():

@@ -7,6 +7,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 
 from pinggy.edge.client import Peer
+from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.web import WebLimits, WebVisitor
 from pinggy.tunnel.addresses import PublicFace
@@ -26,6 +27,7 @@ class Visit:
         host: str = "192.0.2.7",
         server_name: str | None = None,
         limits: WebLimits | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.client = FakeClient()
         self.tunnels = Tunnels()
@@ -45,6 +47,7 @@ class Visit:
             clock=self.clock,
             limits=limits or WebLimits(),
             server_name=server_name,
+            elsewhere=elsewhere,
         )
         self.transport = VisitorTransport(self.protocol, host)
 
