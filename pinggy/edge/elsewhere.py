@@ -44,7 +44,8 @@ class Passage:
     *hops* is how many edges he has passed with this one. It is 2 for requests (`HTTP` alone) of a connection that came
     by an edge and was ended here: what comes so is never passed on, so nobody goes in circles.
 
-    *beyond* is the epoch by which the tunnel was met at this edge, where its client was lost: a newer one is looked for.
+    *beyond* is the epoch by which the tunnel was met at this edge, where its client was lost: one that is newer is
+    looked for.
     """
 
     name: str
