@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect bench-entry help clean
+.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect bench-entry bench-relayed help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -47,6 +47,9 @@ bench-reconnect: $(VENV)/.test  ## 1,000 clients lose their edge and come back a
 
 bench-entry: $(VENV)/.test  ## how long a dead edge stays in the answers for the nearest one
 	$(BIN)/python -m benchmarks.nearest_edge
+
+bench-relayed: $(VENV)/.test  ## what it adds that a visitor comes to another edge than the one that has the tunnel
+	$(BIN)/python -m benchmarks.relayed
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -93,7 +93,7 @@ class Arrivals(ServerFactory):
 
 @implementer(IHandshakeListener)
 class Arrival(Protocol):
-    """One connection of another edge: its handshake, the greeting, and then its visitor."""
+    """One connection of another edge: its handshake, a greeting, and then its visitor; when he is through, the next."""
 
     def __init__(self, port: Arrivals) -> None:
         self._port = port
@@ -197,12 +197,29 @@ class Arrival(Protocol):
             return
         self._port.metrics.relayed_in({Mode.CONNECTION: "tls", Mode.HTTP: "http", Mode.TCP: "tcp"}[passage.mode])
         self._tls.write(Verdict.HERE.value)
-        self._guest = guest = Guest(self._tls, passage.visitor, self._port.serve(passage, live), self._port.clock)
+        self._guest = guest = Guest(
+            self._tls, passage.visitor, self._port.serve(passage, live), self._port.clock, self._next
+        )
         self._tls.resumeProducing()
         guest.start()
         held, self._held = self._held, []
         for data in held:
-            guest.received(data)
+            if self._guest is guest:
+                guest.received(data)
+
+    def _next(self) -> None:
+        """The visitor is through."""
+        assert self._guest is not None
+        assert self._counted is not None
+        guest, self._guest = self._guest, None
+        counted, self._counted = self._counted, None
+        self._port.connections.leave(counted)
+        self._greeted = False
+        self._reader = HeaderReader()
+        self._deadline = Timer(self._port.clock, self.cut)
+        self._deadline.start(WAITING)
+        if guest.rest:
+            self._read_greeting(guest.rest)
 
     def _not_found(self, failure: Failure) -> None:
         failure.trap(CancelledError)

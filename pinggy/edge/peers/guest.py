@@ -4,7 +4,7 @@ The transport of a visitor who came by another edge: what TCP is to others, over
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.client import Peer
-from pinggy.edge.peers.frames import END, FrameReader, MalformedFrames, framed
+from pinggy.edge.peers.frames import END, FrameReader, framed
 from pinggy.edge.timer import Timer
 
-# Seconds for the other edge to answer our close_notify, and to take what was written before it.
+# Seconds for the other edge to end its way when ours has, and to take what was written before.
 CLOSING = 10.0
 
 
@@ -25,20 +25,24 @@ CLOSING = 10.0
 class Guest:
     """
     Of *visitor*, for *protocol*, over *link*: the transport of a TLS connection, which has no half-close. Whoever has
-    that tells what came (`received`) and that it is over (`lost`).
+    that tells what came (`received`) and that it was cut (`lost`), and is told by *finished* when both ways have ended.
     """
 
     disconnecting = False
 
-    def __init__(self, link: Any, visitor: Peer, protocol: IProtocol, clock: IReactorTime) -> None:
+    def __init__(
+        self, link: Any, visitor: Peer, protocol: IProtocol, clock: IReactorTime, finished: Callable[[], object]
+    ) -> None:
         self.connected = True
         self._link = link
         self._visitor = visitor
         self._protocol = protocol
+        self._finished = finished
         self._reader = FrameReader()
         self._has_producer = False
         self._ended = False
         self._gone = False
+        self._is_finished = False
         self._closing = Timer(clock, self.abortConnection)
 
     # -- what the link says ------------------------------------------------------------------------------------
@@ -46,17 +50,24 @@ class Guest:
     def start(self) -> None:
         self._protocol.makeConnection(self)
 
+    @property
+    def rest(self) -> bytes:
+        """What came behind the end: of the next visitor."""
+        return self._reader.rest
+
     def received(self, data: bytes) -> None:
-        if not self.connected or self._reader.ended:
-            return
-        try:
-            carried = self._reader.feed(data)
-        except MalformedFrames:
+        if self._reader.ended:
+            # The other edge may begin anew when both ways have ended, and not before.
             self.abortConnection()
             return
+        carried = self._reader.feed(data)
         if carried and not self.disconnecting:
             self._protocol.dataReceived(carried)
-        if self._reader.ended and self.connected:
+        if not self._reader.ended:
+            return
+        if self.disconnecting:
+            self._finish()
+        elif self.connected:
             self._visitor_ended()
 
     def lost(self) -> None:
@@ -79,6 +90,14 @@ class Guest:
         if self.connected:
             self.connected = False
             self._protocol.connectionLost(Failure(reason))
+
+    def _finish(self) -> None:
+        if self._is_finished or not (self._ended and self._reader.ended and self.disconnecting):
+            return
+        self._is_finished = True
+        self._closing.stop()
+        self._over(ConnectionDone())
+        self._finished()
 
     # -- ITransport --------------------------------------------------------------------------------------------
 
@@ -150,6 +169,6 @@ class Guest:
             return
         self.loseWriteConnection()
         self._closing.start(CLOSING)
-        # Its close_notify is awaited: what still comes is dropped.
+        # The end of the visitor's way is awaited: what still comes is dropped.
         self._link.resumeProducing()
-        self._link.loseConnection()
+        self._finish()

@@ -1,9 +1,11 @@
 """
-A connection to another edge: ready for a visitor, then asked, then his stream.
+A connection to another edge: ready for a visitor, then asked, then his stream; and ready again when that has ended
+both ways.
 
-    handshake -> ready -> asked -> taken -> over
+    handshake -> ready -> asked -> taken -> ending -> ready
+                                                        ... -> over
 
-It carries one visitor. What the other edge sends waits nowhere but in one read, until there is a receiver.
+What the other edge sends waits nowhere but in one read, until there is a receiver.
 """
 
 from __future__ import annotations
@@ -12,19 +14,19 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pinggy.edge.peers.frames import END, FrameReader, MalformedFrames, framed
+from pinggy.edge.peers.frames import END, FrameReader, framed
 from pinggy.edge.peers.greeting import Verdict
 from pinggy.edge.peers.identity import edge_shown
 from pinggy.edge.stream import StreamReceiver
 from pinggy.edge.timer import Timer
 
-# Seconds for the other edge to answer our close_notify, and to take what was written before it.
+# Seconds for the other edge to end its way when ours has, and to take what was written before.
 CLOSING = 10.0
 
 
@@ -37,30 +39,37 @@ class _State(Enum):
     READY = auto()
     ASKED = auto()
     TAKEN = auto()
+    ENDING = auto()  # the receiver has closed; the other edge has yet to end
     OVER = auto()
 
 
 @implementer(IHandshakeListener, IPushProducer)
 class Link(Protocol):
     """
-    To the edge *expected*, and to no other. Implements `Stream` once it is taken. *left* is told when one that was
-    ready is lost.
+    To the edge *expected*, and to no other. Implements `Stream` once it is taken. *free* is told when it is ready
+    again, *left* when it was ready and is lost.
     """
 
-    def __init__(self, expected: str, clock: IReactorTime, left: Callable[[Link], None]) -> None:
+    def __init__(
+        self, expected: str, clock: IReactorTime, free: Callable[[Link], None], left: Callable[[Link], None]
+    ) -> None:
         self._expected = expected
+        self._free = free
         self._left = left
         self._state = _State.HANDSHAKE
         self._ready: Deferred[Link] = Deferred(lambda _: self._cut())
         self._asked: Deferred[Verdict] | None = None
+        self._closing = Timer(clock, self._cut)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Nothing is left of one visitor when the next one comes."""
         self._reader = FrameReader()
         self._receiver: StreamReceiver | None = None
         self._early: list[bytes] = []
         self._told_end = False
         self._ended = False
         self._paused = False
-        self._lost = False
-        self._closing = Timer(clock, self._cut)
 
     # -- until it is taken ---------------------------------------------------------------------------------------
 
@@ -69,7 +78,9 @@ class Link(Protocol):
         return self._ready
 
     def ask(self, greeting: bytes, first: bytes) -> Deferred[Verdict]:
-        """Of one that is ready, once. Fails with `LinkLost`; to cancel it cuts the connection."""
+        """Of one that is ready. Fails with `LinkLost`; to cancel it cuts the connection."""
+        if self._state is not _State.READY:
+            return fail(LinkLost())
         self._state = _State.ASKED
         self._asked = Deferred(lambda _: self._give_up())
         self._tls.write(greeting + framed(first) if first else greeting)
@@ -101,7 +112,7 @@ class Link(Protocol):
         for data in early:
             receiver.stream_data(data)
         self._tell_end()
-        if self._lost:
+        if self._state is _State.OVER:
             receiver.stream_closed()
         elif not self._paused:
             self.resume()
@@ -119,12 +130,12 @@ class Link(Protocol):
         if self._state is not _State.TAKEN:
             return
         self.end()
-        self._state = _State.OVER
+        self._state = _State.ENDING
         self._closing.start(CLOSING)
         self._tls.unregisterProducer()
-        # Its close_notify is awaited: what still comes is dropped.
+        # Its end is awaited: what still comes is dropped.
         self._tls.resumeProducing()
-        self._tls.loseConnection()
+        self._finish()
 
     def abort(self) -> None:
         self._cut()
@@ -147,25 +158,25 @@ class Link(Protocol):
         elif self._state is _State.READY:
             # Nothing was asked.
             self._cut()
-        if self._state is not _State.TAKEN or not data:
+        if self._state not in (_State.TAKEN, _State.ENDING) or not data:
             return
-        try:
-            carried = self._reader.feed(data)
-        except MalformedFrames:
+        carried = self._reader.feed(data)
+        if self._reader.rest:
             self._cut()
-            return
-        if self._receiver is None:
-            self._early.append(carried)
+        elif self._state is _State.ENDING:
+            self._finish()
+        elif self._receiver is None:
+            if carried:
+                self._early.append(carried)
             self._tls.pauseProducing()
-            return
-        if carried:
-            self._receiver.stream_data(carried)
-        self._tell_end()
+        else:
+            if carried:
+                self._receiver.stream_data(carried)
+            self._tell_end()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         was_ready = self._state is _State.READY
         self._state = _State.OVER
-        self._lost = True
         self._closing.stop()
         asked, self._asked = self._asked, None
         if not self._ready.called:
@@ -191,9 +202,9 @@ class Link(Protocol):
             self._state = _State.TAKEN
             self._tls.pauseProducing()
         else:
-            self._state = _State.OVER
-            self._closing.start(CLOSING)
+            self._state = _State.ENDING
             self._tls.loseConnection()
+            self._closing.start(CLOSING)
         asked.callback(verdict)
         return data[1:]
 
@@ -202,12 +213,24 @@ class Link(Protocol):
             self._told_end = True
             self._receiver.stream_ended()
 
+    def _finish(self) -> None:
+        """Both ways have ended: this visitor is through."""
+        if self._state is not _State.ENDING or not self._reader.ended:
+            return
+        self._closing.stop()
+        receiver = self._receiver
+        self._clear()
+        self._state = _State.READY
+        if receiver is not None:
+            receiver.stream_closed()
+        self._free(self)
+
     def _give_up(self) -> None:
         self._asked = None
         self._cut()
 
     def _cut(self) -> None:
-        if not self._lost:
+        if self._state is not _State.OVER:
             self._tls.abortConnection()
 
     # -- how the other edge takes it, from its transport ---------------------------------------------------------

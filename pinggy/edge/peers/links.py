@@ -24,7 +24,8 @@ from pinggy.wire.places import Place
 
 log = Logger()
 
-SPARE = 4  # links that are kept ready to each edge that was wanted of late
+SPARE = 4  # links that are made ready to each edge that was wanted of late
+MOST_SPARE = 16  # and so many at the most are kept, of those whose visitors are through
 KEPT = 60.0  # seconds for which they are, from the last visitor on
 MOST_PEERS = 256  # edges that links are kept to
 CONNECT = 2.0  # seconds until a connection with its handshake is given up
@@ -115,9 +116,17 @@ class Links:
 
     def _connect(self, key: tuple[str, str, int]) -> Deferred[Link]:
         edge, host, port = key
-        link = Link(edge, self._reactor, partial(self._lost, key))
+        link = Link(edge, self._reactor, partial(self._free, key), partial(self._lost, key))
         attempt = _Attempt(self._reactor, self._identity, link)
         return attempt.to(host, port)
+
+    def _free(self, key: tuple[str, str, int], link: Link) -> None:
+        """Its visitor is through: the next one may have it."""
+        peer = self._peers.get(key)
+        if peer is None or len(peer.ready) >= MOST_SPARE or not self._identity.is_certified:
+            link.abort()
+        else:
+            peer.ready.append(link)
 
     def _lost(self, key: tuple[str, str, int], link: Link) -> None:
         peer = self._peers.get(key)
