@@ -85,6 +85,11 @@ class Arrivals(ServerFactory):
     def left(self, arrival: Arrival) -> None:
         self._open.discard(arrival)
 
+    @property
+    def count(self) -> int:
+        """Of those that are open."""
+        return len(self._open)
+
     def close(self) -> None:
         """Cut those that wait for a visitor, and those of visitors too."""
         for each in list(self._open):

@@ -79,6 +79,18 @@ class Peering:
             ) from error
         return self._identity.start()
 
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; after `start`."""
+        assert self._port is not None
+        address: Any = self._port.getHost()
+        return int(address.port)
+
+    @property
+    def visits(self) -> int:
+        """The connections of other edges that are open, with a visitor or without."""
+        return 0 if self._arrivals is None else self._arrivals.count
+
     async def stop_listening(self) -> None:
         port, self._port = self._port, None
         if port is not None:
