@@ -10,7 +10,7 @@ greeting
 frames
     what follows, so that either way can end by itself.
 link
-    a connection to another edge, as a stream; `links` keeps a few of them ready.
+    a connection to another edge, `link_stream` a visitor's hold of it; `links` keeps a few of them ready.
 reach
     from a name to a stream: the place, the link, and again where the tunnel has moved on.
 peering

@@ -71,7 +71,7 @@ class Guest:
             self._visitor_ended()
 
     def lost(self) -> None:
-        # What the protocol still says to us from here on has no link to go to.
+        # What the protocol still says to us from here on has no link to go to, or one that is another visitor's.
         self._gone = True
         self._closing.stop()
         # A connection that was cut is told from one that has ended both ways.
@@ -94,7 +94,7 @@ class Guest:
     def _finish(self) -> None:
         if self._is_finished or not (self._ended and self._reader.ended and self.disconnecting):
             return
-        self._is_finished = True
+        self._is_finished = self._gone = True
         self._closing.stop()
         self._over(ConnectionDone())
         self._finished()
@@ -102,14 +102,14 @@ class Guest:
     # -- ITransport --------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if data and not self._ended:
+        if data and not self._ended and not self._gone:
             self._link.write(framed(data))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
     def loseWriteConnection(self) -> None:
-        if not self._ended:
+        if not self._ended and not self._gone:
             self._ended = True
             self._link.write(END)
 
@@ -145,21 +145,27 @@ class Guest:
     # -- flow: the link's own ------------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        if not self.disconnecting:
+        if not self.disconnecting and not self._gone:
             self._link.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._link.resumeProducing()
+        if not self._gone:
+            self._link.resumeProducing()
 
     def stopProducing(self) -> None:
         self.loseConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
+        if self._gone:
+            producer.stopProducing()
+            return
         self._has_producer = True
         self._link.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         self._has_producer = False
+        if self._gone:
+            return
         self._link.unregisterProducer()
         if self.disconnecting:
             self._shut()

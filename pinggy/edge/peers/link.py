@@ -23,6 +23,7 @@ from zope.interface import implementer
 from pinggy.edge.peers.frames import END, FrameReader, framed
 from pinggy.edge.peers.greeting import Verdict
 from pinggy.edge.peers.identity import edge_shown
+from pinggy.edge.peers.link_stream import LinkStream
 from pinggy.edge.stream import StreamReceiver
 from pinggy.edge.timer import Timer
 
@@ -46,8 +47,8 @@ class _State(Enum):
 @implementer(IHandshakeListener, IPushProducer)
 class Link(Protocol):
     """
-    To the edge *expected*, and to no other. Implements `Stream` once it is taken. *free* is told when it is ready
-    again, *left* when it was ready and is lost.
+    To the edge *expected*, and to no other. Once it is taken, `stream` is its visitor's. *free* is told when it is
+    ready again, *left* when it was ready and is lost.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Link(Protocol):
 
     def _clear(self) -> None:
         """Nothing is left of one visitor when the next one comes."""
+        self.stream = LinkStream(self)
         self._reader = FrameReader()
         self._receiver: StreamReceiver | None = None
         self._early: list[bytes] = []
@@ -102,7 +104,7 @@ class Link(Protocol):
         self._state = _State.READY
         self._ready.callback(self)
 
-    # -- Stream --------------------------------------------------------------------------------------------------
+    # -- what its visitor's stream asks --------------------------------------------------------------------------
 
     def attach(self, receiver: StreamReceiver) -> None:
         self._receiver = receiver
@@ -219,6 +221,7 @@ class Link(Protocol):
             return
         self._closing.stop()
         receiver = self._receiver
+        self.stream.let_go()
         self._clear()
         self._state = _State.READY
         if receiver is not None:

@@ -107,7 +107,7 @@ class Reach(Elsewhere):
         match verdict:
             case Verdict.HERE:
                 self._metrics.relayed_out(_SPOKEN[passage.mode])
-                return Passed(link, place.epoch)
+                return Passed(link.stream, place.epoch)
             case Verdict.FULL:
                 self._metrics.relay_refused("limit")
                 raise NotReached

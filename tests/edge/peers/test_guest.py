@@ -39,7 +39,7 @@ class Link(StringTransport):
 
 def test_a_link_that_is_gone_is_not_closed_once_more() -> None:
     clock, link = Clock(), Link()
-    guest = Guest(link, Peer(host="192.0.2.1", port=1234), Leaving(), clock)
+    guest = Guest(link, Peer(host="192.0.2.1", port=1234), Leaving(), clock, lambda: None)
     guest.start()
     guest.registerProducer(StringTransport(), True)
     guest.lost()
@@ -51,7 +51,7 @@ def test_a_link_that_is_gone_is_not_closed_once_more() -> None:
 
 def test_a_link_whose_end_never_comes_is_cut() -> None:
     clock, link = Clock(), Link()
-    guest = Guest(link, Peer(host="192.0.2.1", port=1234), Leaving(), clock)
+    guest = Guest(link, Peer(host="192.0.2.1", port=1234), Leaving(), clock, lambda: None)
     guest.start()
     guest.loseConnection()
     clock.advance(CLOSING)

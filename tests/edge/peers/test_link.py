@@ -52,7 +52,7 @@ class Visit:
         self.joined.pump()
         assert verdict == [Verdict.HERE]
         self.noted = Noted()
-        self.joined.link.attach(self.noted)
+        self.joined.link.stream.attach(self.noted)
         self.joined.pump()
 
     @property
@@ -79,7 +79,7 @@ def far() -> Far:
 
 def test_bytes_pass_both_ways_and_the_first_ones_with_the_question(far: Far) -> None:
     visit = Visit(far, first=b"hello ")
-    visit.joined.link.write(b"there")
+    visit.joined.link.stream.write(b"there")
     visit.joined.pump()
     assert bytes(visit.stream.written) == b"hello there"
     assert visit.client.visitors == [VISITOR]
@@ -92,7 +92,7 @@ def test_bytes_pass_both_ways_and_the_first_ones_with_the_question(far: Far) -> 
 
 def test_each_way_ends_by_itself(far: Far) -> None:
     visit = Visit(far)
-    visit.joined.link.end()
+    visit.joined.link.stream.end()
     visit.joined.pump()
     assert visit.stream.ended
     assert not visit.stream.closed
@@ -105,7 +105,7 @@ def test_each_way_ends_by_itself(far: Far) -> None:
 
 def test_a_visitor_who_is_cut_off_is_cut_off_at_the_other_end(far: Far) -> None:
     visit = Visit(far)
-    visit.joined.link.abort()
+    visit.joined.link.stream.abort()
     visit.joined.pump()
     assert visit.stream.aborted
     assert visit.noted.told == ["closed"]
@@ -125,9 +125,9 @@ def test_a_link_that_breaks_is_no_end(far: Far) -> None:
 def test_who_does_not_read_is_waited_for_from_end_to_end(far: Far) -> None:
     visit = Visit(far)
     # The visitor takes no more: the link is not read.
-    visit.joined.link.pause()
+    visit.joined.link.stream.pause()
     assert visit.joined.near.paused
-    visit.joined.link.resume()
+    visit.joined.link.stream.resume()
     assert not visit.joined.near.paused
     # Nor is the client, when the other edge's transport is full; and the other way round.
     visit.joined.far.is_full()
@@ -150,11 +150,12 @@ def test_when_both_ways_have_ended_the_link_serves_the_next_visitor(far: Far) ->
     freed: list[Link] = []
     joined = Joined(far, free=freed.append)
     first = Visit(far, joined=joined)
-    joined.link.end()
+    held = joined.link.stream
+    joined.link.stream.end()
     joined.pump()
     first.stream.client_ends()
     joined.pump()
-    joined.link.close()
+    joined.link.stream.close()
     joined.pump()
     assert first.noted.told == ["ended", "closed"]
     assert freed == [joined.link]
@@ -162,13 +163,20 @@ def test_when_both_ways_have_ended_the_link_serves_the_next_visitor(far: Far) ->
     assert far.connections.open(VISITOR.host) == 0
     far.tunnels.remove(first.live)
     second = Visit(far, first=b"again", joined=joined)
+    # Who had it before has no hold of it any more.
+    held.pause()
+    held.write(b"late")
+    held.abort()
+    joined.pump()
+    assert not joined.near.aborted
+    assert not joined.near.paused
     assert bytes(second.stream.written) == b"again"
     assert bytes(first.stream.written) == b""
 
 
 def test_an_end_that_does_not_come_is_not_waited_for(far: Far) -> None:
     visit = Visit(far)
-    visit.joined.link.close()
+    visit.joined.link.stream.close()
     far.clock.advance(CLOSING)
     assert visit.joined.near.aborted
     visit.joined.pump()
