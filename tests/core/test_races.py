@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import pytest_twisted
@@ -30,6 +31,7 @@ from pinggy.wire.messages import (
     Register,
     Release,
     Renew,
+    Report,
     Usage,
     Want,
 )
@@ -40,6 +42,7 @@ from tests.support.postgres import execute
 
 asynchronous = pytest_twisted.ensureDeferred
 ROUNDS = 15
+REPORT_INTERVAL = 0.1
 _ids = itertools.count(1)
 
 
@@ -48,6 +51,7 @@ async def core(database: Secret) -> AsyncIterator[OverHttp]:
     core = await OverHttp.start(
         database,
         limits=LimitSettings(tunnels_per_account=1000, new_tunnels_per_minute_per_address=10000),
+        report_interval=REPORT_INTERVAL,
     )
     yield core
     await core.stop()
@@ -295,3 +299,36 @@ async def test_one_message_said_often_at_one_instant_is_one_grant(core: OverHttp
         len({each.forwarding.epoch for answer in answers for each in answer.results if isinstance(each, Granted)}) == 3
     )
     assert len((await core.operator.tunnels()).tunnels) == 3
+
+
+@asynchronous
+async def test_reports_that_end_tunnels_among_releases_renewals_and_forced_claims_end_each_once(
+    core: OverHttp, database: Secret
+) -> None:
+    edge, other = await core.edge("e1"), await core.edge("e2")
+    for each in (edge, other):
+        await each.register(Register(instance="i"))
+    token = await token_of(core, "alice")
+    claims = [claim(token, f"a{number}", f"b{number}") for number in range(12)]
+    for each in claims:
+        await edge.authorize(each)
+        await edge.live(Live(tunnel=each.tunnel, numbers=(1, 2)))
+    core.age(60)
+    # Nothing of all that is held, it says; and again, several times at once.
+    nothing = Report(instance="i", holdings=())
+    await edge.report(nothing)
+    await deferLater(reactor, REPORT_INTERVAL)
+    calls: list[Deferred[Any]] = [edge.report(nothing) for _ in range(4)]
+    calls += [edge.release(Release(tunnel=each.tunnel, code="client-left")) for each in claims[::3]]
+    calls += [edge.release(Release(tunnel=each.tunnel, code="client-left", numbers=(1,))) for each in claims[1::3]]
+    calls += [edge.renew(Renew(instance="i", tunnels=tuple(Usage(tunnel=each.tunnel) for each in claims)))]
+    calls += [other.authorize(claim(token, f"b{number}", f"a{number}", force=True)) for number in range(0, 12, 2)]
+    await gatherResults(calls, consumeErrors=True)
+    live = (await core.operator.tunnels()).tunnels
+    assert {each.edge for each in live} == {"e2"}
+    assert Counter(name for each in live for name in each.forwardings) == Counter(
+        f"http {letter}{number}" for letter in "ab" for number in range(0, 12, 2)
+    )
+    # Each forwarding of the old ones is in the history, once.
+    ended = execute(database, "SELECT name, epoch FROM ended_forwardings")
+    assert len(ended) == len(set(ended)) == 24
