@@ -306,8 +306,8 @@ async def test_reports_that_end_tunnels_among_releases_renewals_and_forced_claim
     core: OverHttp, database: Secret
 ) -> None:
     edge, other = await core.edge("e1"), await core.edge("e2")
-    for each in (edge, other):
-        await each.register(Register(instance="i"))
+    for client in (edge, other):
+        await client.register(Register(instance="i"))
     token = await token_of(core, "alice")
     claims = [claim(token, f"a{number}", f"b{number}") for number in range(12)]
     for each in claims:
