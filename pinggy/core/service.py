@@ -79,7 +79,7 @@ class CoreService(Service):
         self._door = Door(reactor, settings.listen)
         news = News()
         self._news_listener = NewsListener(reactor, servers, news)
-        ledger = PostgresLedger(pool, news)
+        self._ledger = ledger = PostgresLedger(pool, news)
         self.orders = OrderDesk(reactor, ledger, news)
         asks = Asks(reactor, ledger, news, self.orders)
         patience = Patience(reactor, settings.lease)
@@ -179,10 +179,13 @@ class CoreService(Service):
         self._listener.open()
         try:
             applied = await migrate(self._pool, load_migrations())
+            regions = await self._ledger.transact(lambda ledger: ledger.regions())
         except (LedgerAway, LedgerError) as error:
             raise SettingsError(
                 f"The setting core.database.url is of no use, at {self._pool.place}: {error.__cause__ or error}"
             ) from error
+        if self._entry in {self.records.absolute(region) for region in regions}:
+            raise SettingsError(f"The setting core.entry.name is of no use: {self._entry} is the host of a region.")
         if applied:
             self._log.info("the database was brought up to date: {applied} migrations", applied=applied)
         await self._news_listener.start()

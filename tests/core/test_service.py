@@ -14,11 +14,14 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from pinggy.core.config import DatabaseSettings, ListenSettings
+from pinggy.core.entry_settings import EntrySettings
 from pinggy.core.ledger import LedgerError
 from pinggy.core.managed_postgres import ManagedPostgres
 from pinggy.core.migrations import Migration, load_migrations, migrate
 from pinggy.core.pool import Pool
 from pinggy.core.service import make_core
+from pinggy.dns.config import ZoneSettings
+from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret, SettingsError
 from pinggy.tunnel.refusals import CoreAway
@@ -88,6 +91,20 @@ async def test_a_port_in_use_names_the_setting(database: Secret) -> None:
         with pytest.raises(SettingsError):
             await core.ready()
         await core.stopService()
+
+
+@asynchronous
+async def test_an_entry_at_the_host_of_a_region_names_the_setting(database: Secret) -> None:
+    before = await OverHttp.start(database)
+    await before.edge("eu-1", "eu")
+    await before.stop()
+    server = PowerDnsServer(url="http://127.0.0.1:9", dns="127.0.0.1:9")
+    changes = {"entry": EntrySettings(kind="lua", name="eu"), "zone": ZoneSettings(servers=(server,))}
+    core = make_core(reactor, settings_for(database, **changes))
+    core.startService()
+    with pytest.raises(SettingsError, match=r"core\.entry\.name is of no use: eu\.a\.example is the host of a region"):
+        await core.ready()
+    await core.stopService()
 
 
 @asynchronous

@@ -68,6 +68,15 @@ def test_what_was_changed_by_hand_is_put_right(amazon: Amazon) -> None:
     assert amazon.answers()["eu-west-1", "A"] == {"192.0.2.1"}
 
 
+def test_an_address_in_other_words_is_the_same(amazon: Amazon) -> None:
+    entry = amazon.entry()
+    settle(amazon.api(), entry, [US_6], NOW)
+    ((_, check),) = amazon.checks().items()
+    ours = {"SetIdentifier": "pinggy us-1 2001:db8::3 us-east-1", "Weight": 1, "TTL": 10, "HealthCheckId": check}
+    amazon.put("us-east-1.go.example.com", "AAAA", "2001:0DB8:0:0:0:0:0:0003", **ours)
+    assert not settle(amazon.api(), entry, [US_6], NOW)
+
+
 def test_what_is_not_ours_stays(amazon: Amazon) -> None:
     amazon.put("example.com", "A", "192.0.2.99")
     amazon.put("go.example.com", "TXT", '"of the operator"')

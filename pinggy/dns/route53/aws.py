@@ -7,6 +7,7 @@ To be imported only where it is used: boto3 takes half a second and 30 MB.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import boto3
@@ -85,7 +86,7 @@ class Boto:
                     yield HealthCheck(
                         id=each["Id"],
                         reference=each["CallerReference"],
-                        address=config.get("IPAddress", ""),
+                        address=_address(config.get("IPAddress", "")),
                         port=config.get("Port", 0),
                     )
 
@@ -119,7 +120,7 @@ def _record(said: dict[str, Any]) -> Record:
         region=said.get("Region", ""),
         weight=said.get("Weight"),
         ttl=said.get("TTL"),
-        values=tuple(each["Value"] for each in said.get("ResourceRecords", ())),
+        values=tuple(_address(each["Value"]) for each in said.get("ResourceRecords", ())),
         alias=_plain(said["AliasTarget"]["DNSName"]) if "AliasTarget" in said else "",
         health_check=said.get("HealthCheckId", ""),
     )
@@ -143,6 +144,14 @@ def _record_set(record: Record, zone: str) -> dict[str, Any]:
     if record.health_check:
         said["HealthCheckId"] = record.health_check
     return said
+
+
+def _address(text: str) -> str:
+    """*text*, where it is an address, as we write it: Amazon may write IPv6 in full."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return text
 
 
 def _plain(name: str) -> str:
