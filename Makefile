@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-reconnect bench-entry bench-relayed help clean
+.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -41,6 +41,9 @@ bench-setup: $(VENV)/.test  ## how long and how many: tunnels from TCP connect t
 
 bench-renewals: $(VENV)/.test  ## what 10,000 tunnels cost one core that renews them
 	$(BIN)/python -m benchmarks.renewals
+
+bench-takeover: $(VENV)/.test  ## how long until a name that an older tunnel has is live at another edge
+	$(BIN)/python -m benchmarks.takeover
 
 bench-reconnect: $(VENV)/.test  ## 1,000 clients lose their edge and come back at another, all at once
 	$(BIN)/python -m benchmarks.reconnect

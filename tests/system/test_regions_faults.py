@@ -86,11 +86,21 @@ def test_without_any_server_a_tunnel_is_refused_and_its_grant_given_back(
 
 
 def test_an_edge_that_is_killed_loses_its_names_with_its_lease(deployment: Deployment, local: WebServer) -> None:
-    token = deployment.new_token("third", "orphan")
-    ssh = deployment.ssh("eu", token, local.port)
+    token = deployment.new_token("third", "orphan", "claimed")
+    ssh, other = (deployment.ssh("eu", token, local.port, named=name) for name in ("orphan", "claimed"))
     Lines(ssh).until("http://orphan.")
+    Lines(other).until("http://claimed.")
     deployment.edges["eu"].kill()
     ssh.wait(PATIENCE)
+    other.wait(PATIENCE)
+    # Its own account does not wait for the lease.
+    claimant = deployment.ssh("us", token, local.port, named="claimed")
+    Lines(claimant).until("http://claimed.")
+    assert "http orphan" in deployment.pinggy("tunnel", "list").stdout
+    assert "edge-cut-off" in deployment.pinggy("tunnel", "list", "--history").stdout
+    assert deployment.dig("claimed") == [f"us.{DOMAIN}.", f"us.{DOMAIN}."]
+    claimant.terminate()
+    claimant.wait(PATIENCE)
     deployment.until_gone("orphan")
     assert "orphan" not in deployment.pinggy("tunnel", "list").stdout
     assert "lease-lost" in deployment.pinggy("tunnel", "list", "--history").stdout

@@ -115,6 +115,25 @@ def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(
     deployment.until_gone("move")
 
 
+def test_a_client_that_is_frozen_loses_its_name_to_a_claim_at_another_edge(
+    deployment: Deployment, local: WebServer
+) -> None:
+    token = deployment.new_token("freezer", "frozen")
+    ghost = deployment.ssh("us", token, local.port)
+    Lines(ghost).until("http://frozen.")
+    ghost.send_signal(signal.SIGSTOP)
+    new = deployment.ssh("eu", token, local.port)
+    Lines(new).until("http://frozen.")
+    assert deployment.dig("frozen") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
+    deployment.edges["us"].until("has ended: client-silent")
+    assert '"method": "GET"' in deployment.visit("eu", "frozen")
+    ghost.send_signal(signal.SIGCONT)
+    assert ghost.wait(PATIENCE) != 0
+    new.terminate()
+    new.wait(PATIENCE)
+    deployment.until_gone("frozen")
+
+
 def test_a_download_goes_on_through_a_takeover_at_another_edge(deployment: Deployment) -> None:
     body = b"".join(blocks(4 * BLOCK))
     go_on = threading.Event()
