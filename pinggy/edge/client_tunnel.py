@@ -203,8 +203,11 @@ class ClientTunnel:
             return
         batch, self._queue = self._queue, []
         self._running = self._core_was_asked = True
-        self._parts.tunnels.begin(Begun(id=self.id, client=self._client, end=self.end))
+        self._begin()
         Deferred.fromCoroutine(self._run(batch)).addErrback(self._broke, batch).addBoth(self._chain_over)
+
+    def _begin(self) -> None:
+        self._parts.tunnels.begin(Begun(id=self.id, client=self._client, end=self.end))
 
     async def _run(self, batch: list[Ask]) -> None:
         for ask in await self._opening.open(batch):
@@ -261,7 +264,9 @@ class ClientTunnel:
         return "" if held is None else held.text
 
     def resume(self, dormant: Dormant, numbers: Mapping[int, int]) -> None:
+        self._parts.tunnels.over(self.id)
         self.id = dormant.tunnel
+        self._begin()
         # The core knows the others of no number yet: they get higher ones than any that it has given out.
         self._asked = max([self._asked, *(each.number for each in dormant.held.ticket.forwardings)])
         for ask in self._asks.values():

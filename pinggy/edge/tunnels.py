@@ -198,6 +198,11 @@ class Tunnels:
     def begun(self, tunnel: str) -> Begun | None:
         return self._begun.get(tunnel)
 
+    @property
+    def begun_count(self) -> int:
+        """Of all that have begun and are not over."""
+        return len(self._begun)
+
     def get(self, tunnel: str) -> LiveTunnel | None:
         return self._tunnels.get(tunnel)
 

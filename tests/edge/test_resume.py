@@ -111,6 +111,11 @@ def test_who_comes_back_has_the_tunnel_again_under_its_id_and_epoch(edge: Edge) 
     edge.visit("blog")
     assert len(pair.connection.forwarded) == 1
 
+    # Whoever asks for its client finds it.
+    begun = edge.tunnels.begun(tunnel)
+    assert begun is not None
+    assert begun.client is live.tunnel.client
+
     # Back, they agree: it was renewed all along.
     edge.back()
     edge.pass_by(3 * LEASE)

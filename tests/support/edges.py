@@ -175,6 +175,7 @@ class EdgeInMemory:
             pair.vanish()
         self.stop_orders()
         assert len(self.tunnels) == 0
+        assert self.tunnels.begun_count == 0
         assert self.zone.records == {}
         assert self.ports.bound == {}
         left = self.clock.getDelayedCalls()
