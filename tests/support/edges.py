@@ -156,6 +156,7 @@ class EdgeInMemory:
 
     def join(self, user: str = "me", **more: Any) -> Pair:
         """*more*: as of `Pair`."""
+        self.clock.advance(0)  # a turn of the reactor: nobody waits behind those that came before
         pair = Pair(self.factory, self.clock, user.encode(), **more)
         self._pairs.append(pair)
         return pair
@@ -178,5 +179,6 @@ class EdgeInMemory:
         assert self.tunnels.begun_count == 0
         assert self.zone.records == {}
         assert self.ports.bound == {}
+        self.clock.advance(0)
         left = self.clock.getDelayedCalls()
         assert left == [], left

@@ -17,6 +17,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.opening import Parts
 from pinggy.edge.ssh.client import ClientSettings, SshClient
 from pinggy.edge.ssh.connection import WINDOWS, OrderedConnection
+from pinggy.edge.ssh.logins import Logins
 from pinggy.edge.ssh.realm import portal_for
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.ssh.transport import Transport
@@ -47,6 +48,7 @@ class SshFactory(SSHFactory):
         self.privateKeys = {key.sshType(): key for key in host_keys}
         self.publicKeys = {key.sshType(): key.public() for key in host_keys}
         self._clients: set[Transport] = set()
+        self._logins = Logins(parts.clock)
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, parts.dormants, self._new_client)
         self._windows = WindowBudget(settings.windows)
@@ -69,6 +71,7 @@ class SshFactory(SSHFactory):
         assert isinstance(transport, Transport)
         transport.peer = Peer(getattr(addr, "host", "unknown"), getattr(addr, "port", 0))
         transport.clock = self._parts.clock
+        transport.logins = self._logins
         transport.login_seconds = self._login_seconds
         transport.supportedCiphers, transport.supportedMACs = self._ciphers, self._macs
         self._clients.add(transport)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.client import Peer
 from pinggy.edge.ssh.connection import OrderedConnection
+from pinggy.edge.ssh.logins import Logins
 from pinggy.edge.ssh.sealed import SealedTransport
 from pinggy.edge.ssh.silence import SILENT
 
@@ -28,7 +29,8 @@ _FAREWELL = 10.0  # seconds for a client to read why it is disconnected
 
 class Transport(SealedTransport):
     """
-    One client's connection. Set before it connects: *clock*, *login_seconds*, *on_lost*.
+    One client's connection. Set before it connects: *clock*, *logins*, *login_seconds*, *on_lost*. Until its turn has
+    come it is not read.
 
     *heard* is the clock's time of the last bytes from the client.
     """
@@ -41,23 +43,42 @@ class Transport(SealedTransport):
 
     peer: Peer
     clock: IReactorTime
+    logins: Logins
     login_seconds: float
     on_lost: Callable[[], None]
     heard = 0.0
     _login_bound: IDelayedCall | None = None
     _farewell: IDelayedCall | None = None
     _unread = 0
+    _begun = False
+    _early = b""
 
     def connectionMade(self) -> None:
+        self.logins.enter(self._begin)
+        if not self._begun:
+            transport: Any = self.transport
+            transport.pauseProducing()
+
+    def _begin(self) -> None:
+        waited = self._early
+        self._begun, self._early = True, b""
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
         self.heard = self.clock.seconds()
         self._login_bound = self.clock.callLater(self.login_seconds, self._login_took_too_long)
         super().connectionMade()
+        if waited:
+            transport: Any = self.transport
+            transport.resumeProducing()
+            self.dataReceived(waited)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.is_over = True
+        self.logins.leave(self._begin)
+        if not self._begun:
+            self.on_lost()
+            return
         self.logged_in()
         if self._farewell is not None and self._farewell.active():
             self._farewell.cancel()
@@ -84,6 +105,10 @@ class Transport(SealedTransport):
 
     def dataReceived(self, data: bytes) -> None:
         if self.is_over:
+            return
+        if not self._begun:
+            # What the port has read to tell who it is; no more is read.
+            self._early += data
             return
         self.heard = self.clock.seconds()
         try:
