@@ -287,6 +287,7 @@ class ClientTunnel:
         if self._live is None:
             self._live = self._begin_life(authorized)
         self._live.ticket = self._parts.dormants.check.read(authorized.ticket) or self._live.ticket
+        self._parts.dormants.holds(self._live)
 
     def _begin_life(self, authorized: Authorized) -> LiveTunnel:
         self.identity = authorized.identity
@@ -345,6 +346,7 @@ class ClientTunnel:
 
     async def _give_back(self, asks: list[Ask], reason: Refusal) -> None:
         live, fate = self._live, Fate.NEITHER
+        self._parts.dormants.parted(live)
         may_come_back = isinstance(reason, (ClientLeft, ClientSilent)) and self._parts.closed() is None
         if asks and may_come_back and live is not None and live.ticket is not None:
             dormant = self._opening.sleeping(asks, live.ticket, live.limits, live.usage())

@@ -13,14 +13,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pinggy.dns.zone import NameRecord, Zone, ZoneError
 from pinggy.edge.core_client import CoreClient
+from pinggy.edge.pings import BOUND, answers
 from pinggy.edge.tickets import HeldTicket, TicketCheck
+from pinggy.edge.tunnels import LiveTunnel
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
-from pinggy.tunnel.refusals import ClientLeft, CoreAway, Refusal
+from pinggy.tunnel.refusals import ClientLeft, ClientSilent, CoreAway, Refusal
 from pinggy.tunnel.request import ForwardRequest
 from pinggy.wire.messages import Credential, Holding, Nobody, Release, Usage
 from pinggy.wire.ticket import digest_of
@@ -86,10 +89,41 @@ class Dormants:
         self._clock = clock
         self._all: dict[str, Dormant] = {}
         self._by_credential: dict[str, list[Dormant]] = {}
+        self._awake: dict[str, dict[str, LiveTunnel]] = {}
         self._answers_since: float | None = None
 
     def __len__(self) -> int:
         return len(self._all)
+
+    # -- awake --------------------------------------------------------------------------------------------------------
+
+    def holds(self, live: LiveTunnel) -> None:
+        """*live* has a client, who may turn out to be dead when a newer session shows the same credential."""
+        if live.ticket is not None:
+            self._awake.setdefault(live.ticket.ticket.credential, {})[live.id] = live
+
+    def parted(self, live: LiveTunnel | None) -> None:
+        if live is None or live.ticket is None:
+            return
+        credential = live.ticket.ticket.credential
+        if self._awake.get(credential, {}).pop(live.id, None) is not None and not self._awake[credential]:
+            del self._awake[credential]
+
+    def _held_by(self, credential: Credential) -> list[LiveTunnel]:
+        if isinstance(credential, Nobody):
+            return []
+        return list(self._awake.get(digest_of(credential), {}).values())
+
+    async def _lay_ghosts(self, credential: Credential) -> bool:
+        """Whether any tunnel of *credential* had a client who does not answer: it is dormant now."""
+
+        async def lay(live: LiveTunnel) -> bool:
+            dead = not await answers(live.client, self._clock)
+            if dead:
+                await live.end(ClientSilent.of(BOUND))
+            return dead
+
+        return any(await gatherResults([Deferred.fromCoroutine(lay(each)) for each in self._held_by(credential)]))
 
     # -- to sleep -----------------------------------------------------------------------------------------------------
 
@@ -122,14 +156,30 @@ class Dormants:
     # -- to wake ------------------------------------------------------------------------------------------------------
 
     def identity_of(self, credential: Credential) -> Identity | None:
-        """Whose tunnels may be resumed with *credential*; None where there are none."""
-        return next((each.held.ticket.identity for each in self._of(credential) if not each.woken), None)
+        """Whose tunnels may be resumed with *credential*, if its client is gone; None where there are none."""
+        held = [each.held for each in self._of(credential) if not each.woken]
+        held += [each.ticket for each in self._held_by(credential) if each.ticket and self.check.is_good(each.ticket)]
+        return held[0].ticket.identity if held else None
 
-    def wake(self, credential: Credential, requests: Sequence[ForwardRequest], tunnel: str | None) -> Resumed | None:
+    async def wake(
+        self, credential: Credential, requests: Sequence[ForwardRequest], tunnel: str | None
+    ) -> Resumed | None:
         """
-        The dormant tunnel that has most of what is asked for; None where none has anything. Or, for a *tunnel* that has
-        been resumed, of what is left of that.
+        The dormant tunnel that has most of what is asked for; None where none has anything. Clients who might be dead
+        are pinged before. Or, for a *tunnel* that has been resumed, of what is left of that.
         """
+        best = self._best(credential, requests, tunnel)
+        if best is None and tunnel is None and await self._lay_ghosts(credential):
+            best = self._best(credential, requests, tunnel)
+        if best is not None:
+            dormant = best.dormant
+            dormant.woken = True
+            dormant.grants = [each for each in dormant.grants if each not in best.grants]
+            if not dormant.grants:
+                self._forget(dormant)
+        return best
+
+    def _best(self, credential: Credential, requests: Sequence[ForwardRequest], tunnel: str | None) -> Resumed | None:
         best: Resumed | None = None
         for dormant in self._of(credential):
             if dormant.tunnel != tunnel if dormant.woken else tunnel is not None:
@@ -137,12 +187,6 @@ class Dormants:
             resumed = _match(dormant, requests)
             if _found(resumed) > (0 if best is None else _found(best)):
                 best = resumed
-        if best is not None:
-            dormant = best.dormant
-            dormant.woken = True
-            dormant.grants = [each for each in dormant.grants if each not in best.grants]
-            if not dormant.grants:
-                self._forget(dormant)
         return best
 
     def put_back(self, resumed: Resumed) -> None:

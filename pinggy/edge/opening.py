@@ -240,7 +240,7 @@ class Opening:
     async def _resume(self, batch: list[Ask], granted: list[Ask]) -> Resumed | None:
         """What is left of this tunnel, if it has been resumed before; a dormant one, if it has nothing yet."""
         mine = self.tunnel if self._has_begun else None
-        resumed = self.parts.dormants.wake(self.credential, [ask.request for ask in batch], mine)
+        resumed = await self.parts.dormants.wake(self.credential, [ask.request for ask in batch], mine)
         if resumed is None:
             return None
         self.tunnel, self._has_begun = resumed.dormant.tunnel, True

@@ -41,7 +41,7 @@ class Pings:
 
     async def _ping(self, order: Probe) -> None:
         tunnel = self._tunnels.begun(order.tunnel)
-        alive = tunnel is not None and await self._answers(tunnel.client)
+        alive = tunnel is not None and await answers(tunnel.client, self._clock)
         if tunnel is not None and not alive:
             # Not waited for: the core takes the name away by itself.
             tunnel.end(ClientSilent.of(BOUND))
@@ -50,22 +50,24 @@ class Pings:
         except Refusal as refusal:
             log.debug("the answer to a probe was not heard: {why}", why=refusal.text)
 
-    async def _answers(self, client: Client) -> bool:
-        probe = client.probe()
-        bound = self._clock.callLater(BOUND, probe.cancel)
-        try:
-            await probe
-        except Refusal:
-            return False
-        except CancelledError:
-            if bound.active():
-                raise  # by `stop`
-            return False
-        finally:
-            if bound.active():
-                bound.cancel()
-        return True
-
     def _broke(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
             log.failure("a probe broke", failure)
+
+
+async def answers(client: Client, clock: IReactorTime) -> bool:
+    """Whether *client* answers a ping within the bound."""
+    probe = client.probe()
+    bound = clock.callLater(BOUND, probe.cancel)
+    try:
+        await probe
+    except Refusal:
+        return False
+    except CancelledError:
+        if bound.active():
+            raise  # whoever asked is not waited for any more
+        return False
+    finally:
+        if bound.active():
+            bound.cancel()
+    return True

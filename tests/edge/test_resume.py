@@ -324,6 +324,32 @@ def test_what_it_had_carried_counts_on(edge: Edge) -> None:
     assert (row.received, row.visitors) == (1010, 3)
 
 
+def test_whoever_comes_back_before_the_old_connection_is_known_to_be_dead(edge: Edge) -> None:
+    _, old = edge.start()
+    edge.joined.clear()
+    (tunnel,) = edge.tunnels
+    edge.core.away = True
+    # Another address, perhaps: the first connection is silent, but nobody knows that yet.
+    pair, session = edge.start()
+    assert pair.logged_in
+    assert session.lines == []
+    edge.pass_by(2)
+    assert session.lines[-1] == "https://blog.a.example"
+    assert [each.id for each in edge.tunnels] == [tunnel.id]
+    assert old.status is None
+
+
+def test_a_client_who_answers_keeps_its_tunnel(edge: Edge) -> None:
+    first, session = edge.start()
+    edge.core.away = True
+    _, newer = edge.start()
+    first.flush()
+    edge.joined[-1].flush()
+    edge.pass_by(3)
+    assert newer.lines == [AWAY]
+    assert session.lines[-1] == "https://blog.a.example"
+
+
 def test_a_tunnel_that_lives_does_not_become_another(edge: Edge) -> None:
     pair, session = edge.start("one")
     (live,) = edge.tunnels
