@@ -39,6 +39,10 @@ key = "/etc/pinggy/tls/privkey.pem"
 public = {public}
 tcp = {tcp}
 
+[relay]
+# Where the other edges pass on visitors who have come to them for a tunnel of this one; at the first address above.
+listen = {relay}
+
 # The servers of the zone, the same on every edge: url of a server's gate, dns is where it answers questions.
 {servers}"""
 
@@ -105,6 +109,7 @@ def edge_file(
         secret=_text(secret.reveal()),
         public=f"[{_text(f'{every}:443')}, {_text(f'{every}:80')}]",
         tcp=_text(every.strip("[]")),
+        relay=_text(f"{every}:7444"),
         servers="\n".join(_table(each) for each in servers),
     )
 
