@@ -15,6 +15,10 @@ embedded
     an authoritative server of our own; datagrams and streams are its two transports.
 powerdns
     a zone over PowerDNS servers, straight or behind zone gates.
+geo
+    where addresses are on the earth, as a file that PowerDNS reads.
+route53
+    an entry at Amazon's, outside our zone.
 probe
     is it really there? question asks one server once.
 """

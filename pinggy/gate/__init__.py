@@ -9,6 +9,8 @@ door
     what the gate does with a PATCH: proofs, epochs, then PowerDNS; complaints is what it logs of strangers.
 epochs
     the highest epoch of each name, in SQLite: durable before PowerDNS is written.
+geo
+    the GeoIP file of PowerDNS: fetched from the core, and loaded.
 traffic
     connections and requests: everything that a stranger sends is bounded.
 service, tap, config

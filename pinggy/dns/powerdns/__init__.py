@@ -11,6 +11,8 @@ records
     a tunnel's or region's record to a change, checked.
 changes
     what shall stand at a name, as a value and as PowerDNS's RRsets; listing reads what stands.
+lua
+    the records that lead to the nearest edge: texts that PowerDNS runs, made of addresses alone.
 queue, writer
     one writer a server: what waits while a PATCH is under way goes into the next one.
 health
