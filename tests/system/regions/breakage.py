@@ -11,9 +11,10 @@ from tests.system.regions.faults import Cut, Fault, Freeze, Kill, Move, Restart,
 from tests.system.regions.processes import Program
 from tests.system.regions.world import World
 
-# Seconds: between two looks at what has ended; until a program that was asked to stop is killed.
+# Seconds: between two looks at what has ended; until a program that was asked to stop is killed: an edge that drains
+# may take 20 more than its clients have.
 _LOOK = 0.5
-_STOP = 20.0
+_STOP = 25.0
 
 
 class Breakage:

@@ -85,6 +85,8 @@ _WEIGHTS = {Kill: 4, Freeze: 3, Restart: 2, Cut: 4, Move: 5, Vanish: 3}
 # Seconds: between two faults, and that one lasts.
 _GAP = 2.0
 _SHORTEST, _LONGEST = 0.5, 9.0
+# Seconds that daemons and clients need to do what is asked of them: none of it is under way when all is to be whole.
+_AFTERMATH: dict[type[Fault], float] = {Move: 9.0, Restart: 9.0, Vanish: 7.0}
 
 
 def make_schedule(seed: int, seconds: float, breakable: Breakable) -> tuple[Fault, ...]:
@@ -103,12 +105,11 @@ def _faults(chance: random.Random, seconds: float, breakable: Breakable) -> Iter
     while (at := at + chance.expovariate(1 / _GAP)) < seconds - _SHORTEST:
         (kind,) = chance.choices(kinds, weights)
         fault = _fault(kind, chance, at, min(chance.uniform(_SHORTEST, _LONGEST), seconds - at), breakable)
-        # What is asked of a client or a daemon takes its time: it shall not be under way when all is to be whole.
-        if isinstance(fault, (Move, Restart)) and at > seconds - _LONGEST:
+        if at + fault.seconds + _AFTERMATH.get(kind, 0.0) > seconds:
             continue
         broken = what_is_broken(fault)
         if busy.get(broken, 0.0) <= at:
-            busy[broken] = at + max(fault.seconds, _LONGEST if isinstance(fault, (Move, Restart)) else 0.0)
+            busy[broken] = at + fault.seconds + _AFTERMATH.get(kind, 0.0)
             yield fault
 
 

@@ -22,11 +22,12 @@ class Resolver:
     least: int = 0
 
 
+OVERSTAYS = "overstays"
 # Two go by the TTL; the third is of the kind that thinks it knows better.
 RESOLVERS = (
     Resolver(name="honest", port=5401),
     Resolver(name="other", port=5402),
-    Resolver(name="overstays", port=5403, least=90),
+    Resolver(name=OVERSTAYS, port=5403, least=90),
 )
 
 

@@ -125,12 +125,11 @@ class Visitors:
                 if connection is None or connection.is_over:
                     connection = None
                     edge = await self._resolve(way)
-                    connection = await self._connect(way, edge) if edge else None
-                if connection is None:
-                    outcome = Outcome("unresolved")
-                else:
-                    edge = connection.edge
-                    outcome = await self._exchange(way, connection, question)
+                    connection = await self._connect(way, edge)
+                edge = connection.edge
+                outcome = await self._exchange(way, connection, question)
+        except dns.exception.DNSException as error:
+            outcome = Outcome(f"dns-{type(error).__name__}")
         except TimeoutError:
             outcome = Outcome("timeout")
         except (OSError, ssl.SSLError) as error:
@@ -144,10 +143,8 @@ class Visitors:
         self._write(way, question, began, edge, outcome)
 
     async def _resolve(self, way: Way) -> str:
-        try:
-            answer = await self._resolvers[way.resolver].resolve(f"{way.target.host(self._settings.domain)}.", "A")
-        except dns.exception.DNSException:
-            return ""
+        """Raises `dns.exception.DNSException`."""
+        answer = await self._resolvers[way.resolver].resolve(f"{way.target.host(self._settings.domain)}.", "A")
         return str(next(iter(answer)))
 
     async def _connect(self, way: Way, edge: str) -> Connection:
