@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from pinggy.core.ledger import Ledger, LedgerAway, NewOrder, Transaction
+from pinggy.core.ledger import Ledger, NewOrder, Transaction
 from pinggy.core.news import Answered, Asked, Attached, News
 from pinggy.core.orders import OrderDesk
 from pinggy.tunnel.refusals import MalformedMessage
@@ -64,6 +64,7 @@ class Asks:
     def __init__(self, clock: IReactorTime, ledger: Ledger, news: News, desk: OrderDesk) -> None:
         self._clock = clock
         self._ledger = ledger
+        self._news = news
         self._desk = desk
         self._open: dict[str, _Ask] = {}
         news.hear(Asked, self._asked)
@@ -126,13 +127,8 @@ class Asks:
         mine = self._open.get(news.ask)
         if mine is not None:
             mine.attached = True
-            return
-
-        async def work(ledger: Transaction) -> None:
-            await ledger.tell(Attached(ask=news.ask))
-
-        # Where the database is away just now, the one who asked has lost it too.
-        self._ledger.transact(work).addErrback(lambda failure: failure.trap(LedgerAway))
+        else:
+            self._news.say(Attached(ask=news.ask))
 
     def _attached(self, news: Attached) -> None:
         ask = self._open.get(news.ask)

@@ -128,7 +128,8 @@ class News:
     That of one core: its own is told as soon as it is committed, that of others when it arrives. Those who are told
     must not raise, and must not wait.
 
-    *on_gap* is told when news of others may have been missed.
+    *on_gap* is told when news of others may have been missed. *carry* brings a text to all cores at once; whoever
+    listens gives it.
     """
 
     _log = Logger()
@@ -136,6 +137,7 @@ class News:
     def __init__(self) -> None:
         self.core = secrets.token_hex(8)
         self.on_gap: list[Callable[[], object]] = []
+        self.carry: Callable[[str], object] = _nowhere
         self._serials = itertools.count(1)
         self._ears: dict[type, list[_Ear]] = {}
         self._untold: dict[int, Bulletin] = {}
@@ -153,6 +155,15 @@ class News:
         if len(self._untold) > _MOST_UNTOLD:
             del self._untold[next(iter(self._untold))]
         return bulletin
+
+    def say(self, *items: Item) -> None:
+        """
+        Tell *items* in every core, now and without a transaction. For what is true of this process alone and is of no
+        use later: it does not queue behind others for a connection, and is lost where nobody listens just then.
+        """
+        bulletin = self.bulletin(items)
+        self.committed([bulletin])
+        self.carry(bulletin.text())
 
     def committed(self, bulletins: Sequence[Bulletin]) -> None:
         """The transaction of these *bulletins* of ours was committed."""
@@ -197,3 +208,7 @@ class News:
             tell(*what)
         except Exception:
             self._log.failure("acting on news broke")
+
+
+def _nowhere(text: str) -> None:
+    pass

@@ -55,6 +55,7 @@ class NewsListener:
         self._stopped = False
         self._listens: Deferred[None] = Deferred()
         self._over: Deferred[None] | None = None
+        news.carry = self._carry
 
     @property
     def hears(self) -> bool:
@@ -119,11 +120,16 @@ class NewsListener:
         with suppress(psycopg2.Error):
             await self._ask(self._connection, "SELECT 1")
 
-    async def _ask(self, connection: _Listening, sql: str) -> None:
+    def _carry(self, text: str) -> None:
+        if self._connection is not None and self.hears:
+            said = self._ask(self._connection, "SELECT pg_notify(%s, %s)", CHANNEL, text)
+            Deferred.fromCoroutine(said).addErrback(lambda failure: failure.trap(psycopg2.Error))
+
+    async def _ask(self, connection: _Listening, sql: str, *values: str) -> None:
         """Closes *connection* where it is not answered."""
         bound = self._reactor.callLater(_ANSWER, connection.close)
         try:
-            await connection.runOperation(sql)
+            await connection.runOperation(sql, values)
         except psycopg2.Error:
             connection.close()
             raise

@@ -140,8 +140,11 @@ class _Store:
 
     def tell(self, bulletins: Sequence[Bulletin]) -> None:
         for each in bulletins:
-            for ledger in self.ledgers:
-                ledger.arrived(each.text())
+            self.carry(each.text())
+
+    def carry(self, text: str) -> None:
+        for ledger in self.ledgers:
+            ledger.arrived(text)
 
 
 class MemoryLedger(Ledger):
@@ -156,6 +159,7 @@ class MemoryLedger(Ledger):
         self._news = news or News()
         self._store = store or _Store()
         self._store.ledgers.append(self)
+        self._news.carry = self._carry
         self.away = False
         self.deaf = False
         self.in_doubt = False
@@ -163,6 +167,10 @@ class MemoryLedger(Ledger):
     def beside(self, news: News) -> MemoryLedger:
         """That of another core, over the same books."""
         return MemoryLedger(self._clock, news, self._store)
+
+    def _carry(self, text: str) -> None:
+        if not self.deaf:
+            self._store.carry(text)
 
     def arrived(self, text: str) -> None:
         if not self.deaf:

@@ -124,6 +124,19 @@ async def test_what_is_committed_is_told_once_in_every_core(cores: Cores) -> Non
 
 
 @asynchronous
+async def test_what_is_said_needs_no_transaction(cores: Cores) -> None:
+    one, two = cores
+    one.news.say(EdgesChanged())
+    assert one.here == [EdgesChanged()]
+    one.news.say(LAST)
+    await two.until(LAST)
+    assert two.elsewhere == [EdgesChanged(), LAST]
+    await two.tell(LAST)
+    await one.until(LAST)
+    assert one.here == [EdgesChanged(), LAST]
+
+
+@asynchronous
 async def test_what_is_undone_is_never_told(cores: Cores) -> None:
     one, two = cores
 
