@@ -279,7 +279,7 @@ class Authority:
                 raise LeaseLost.of()
             names = await ledger.set_live(tunnel.id, message.numbers)
             if names:
-                await ledger.tell(NamesLive(names=names))
+                await ledger.hint(NamesLive(names=names))
             await ledger.extend_lease(tunnel.id, self._settings.lease)
             # Said again, after a commit in doubt: the orders have been written.
             await self._order_at_live(ledger, tunnel, message.numbers if names else ())

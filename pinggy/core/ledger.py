@@ -419,6 +419,13 @@ class NewsDesk(Protocol):
         """*items* are told in every core when this transaction is committed, and never if it is undone."""
         ...
 
+    async def hint(self, *items: Item) -> None:
+        """
+        As `tell`, but by the core itself, after the commit: nobody is told if it dies in between. For what is looked
+        for now and then anyway: commits that tell wait for each other in the store.
+        """
+        ...
+
 
 class Transaction(
     Edges,

@@ -161,6 +161,8 @@ class News:
         Tell *items* in every core, now and without a transaction. For what is true of this process alone and is of no
         use later: it does not queue behind others for a connection, and is lost where nobody listens just then.
         """
+        if not items:
+            return
         bulletin = self.bulletin(items)
         self.committed([bulletin])
         self.carry(bulletin.text())

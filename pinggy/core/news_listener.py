@@ -25,6 +25,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _BEAT = 10.0  # seconds between two looks whether the server still answers
 _ANSWER = 5.0  # seconds for it
+_MOST_TO_CARRY = 1000
+_NOTIFY = "SELECT pg_notify(%s, text) FROM unnest(%s::text[]) AS text"
 
 
 class _Listening(Connection):
@@ -55,6 +57,8 @@ class NewsListener:
         self._stopped = False
         self._listens: Deferred[None] = Deferred()
         self._over: Deferred[None] | None = None
+        self._to_carry: list[str] = []
+        self._carrying = False
         news.carry = self._carry
 
     @property
@@ -121,11 +125,28 @@ class NewsListener:
             await self._ask(self._connection, "SELECT 1")
 
     def _carry(self, text: str) -> None:
-        if self._connection is not None and self.hears:
-            said = self._ask(self._connection, "SELECT pg_notify(%s, %s)", CHANNEL, text)
-            Deferred.fromCoroutine(said).addErrback(lambda failure: failure.trap(psycopg2.Error))
+        """With all that has come meanwhile, when what was sent before has arrived."""
+        if not self.hears or len(self._to_carry) >= _MOST_TO_CARRY:
+            return
+        self._to_carry.append(text)
+        if len(self._to_carry) == 1 and not self._carrying:
+            Deferred.fromCoroutine(self._carry_all()).addErrback(self._broke)
 
-    async def _ask(self, connection: _Listening, sql: str, *values: str) -> None:
+    async def _carry_all(self) -> None:
+        self._carrying = True
+        try:
+            while self._to_carry and self.hears:
+                assert self._connection is not None
+                texts, self._to_carry = self._to_carry, []
+                await self._ask(self._connection, _NOTIFY, CHANNEL, texts)
+        except psycopg2.Error:
+            # The connection is lost with all that was to go over it.
+            pass
+        finally:
+            self._carrying = False
+            self._to_carry.clear()
+
+    async def _ask(self, connection: _Listening, sql: str, *values: object) -> None:
         """Closes *connection* where it is not answered."""
         bound = self._reactor.callLater(_ANSWER, connection.close)
         try:

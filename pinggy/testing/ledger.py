@@ -197,6 +197,7 @@ class MemoryLedger(Ledger):
             raise
         self._news.committed(transaction.told)
         self._store.tell(transaction.told)
+        self._news.say(*transaction.hints)
         return answer
 
     def look(self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
@@ -216,10 +217,14 @@ class _Paper:
         self._next_epoch = store.next_epoch
         self._news = news
         self.told: list[Bulletin] = []
+        self.hints: list[Item] = []
 
     async def tell(self, *items: Item) -> None:
         if items:
             self.told.append(self._news.bulletin(items))
+
+    async def hint(self, *items: Item) -> None:
+        self.hints += items
 
 
 class _MemoryEdges(_Paper):

@@ -137,11 +137,21 @@ async def test_what_is_said_needs_no_transaction(cores: Cores) -> None:
 
 
 @asynchronous
+async def test_a_hint_is_told_after_the_commit(cores: Cores) -> None:
+    one, two = cores
+    await one.ledger.transact(lambda ledger: ledger.hint(EdgesChanged(), LAST))
+    assert one.here == [EdgesChanged(), LAST]
+    await two.until(LAST)
+    assert two.elsewhere == [EdgesChanged(), LAST]
+
+
+@asynchronous
 async def test_what_is_undone_is_never_told(cores: Cores) -> None:
     one, two = cores
 
     async def work(ledger: Transaction) -> None:
         await ledger.tell(EdgesChanged())
+        await ledger.hint(EdgesChanged())
         raise Busy("no")
 
     with pytest.raises(Busy):

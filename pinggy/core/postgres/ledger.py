@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from pinggy.core.ledger import Ledger, Transaction
-from pinggy.core.news import Bulletin, News
+from pinggy.core.news import Bulletin, Item, News
 from pinggy.core.pool import Cursor, Pool
 from pinggy.core.postgres.accounts import AccountStatements
 from pinggy.core.postgres.claims import ClaimStatements
@@ -37,15 +37,17 @@ class PostgresLedger(Ledger):
         self, work: Callable[[Transaction], Coroutine[Deferred[Any], Any, T]], *, repeatable: bool = True
     ) -> Deferred[T]:
         told: list[Bulletin] = []
+        hints: list[Item] = []
 
         async def once(cursor: Cursor) -> T:
             transaction = PostgresTransaction(cursor, self._news)
             answer = await work(transaction)
-            told[:] = transaction.told
+            told[:], hints[:] = transaction.told, transaction.hints
             return answer
 
         def committed(answer: T) -> T:
             self._news.committed(told)
+            self._news.say(*hints)
             return answer
 
         return self._pool.transact(once, repeatable=repeatable).addCallback(committed)

@@ -12,12 +12,13 @@ from pinggy.core.pool import Cursor
 
 
 class Statements:
-    """Those of one transaction. *told* is what it has to say when it is committed."""
+    """Those of one transaction. *told* and *hints* are what it has to say when it is committed."""
 
     def __init__(self, cursor: Cursor, news: News) -> None:
         self._cursor = cursor
         self._news = news
         self.told: list[Bulletin] = []
+        self.hints: list[Item] = []
 
     async def tell(self, *items: Item) -> None:
         if not items:
@@ -25,6 +26,9 @@ class Statements:
         bulletin = self._news.bulletin(items)
         self.told.append(bulletin)
         self._later("SELECT pg_notify(%s, %s)", CHANNEL, bulletin.text())
+
+    async def hint(self, *items: Item) -> None:
+        self.hints += items
 
     async def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         await self._cursor.execute(sql, values)
