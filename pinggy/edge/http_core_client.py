@@ -61,7 +61,8 @@ _ORDERS_SECONDS = 30.0
 # A connection that the core closed just then; said again on another one. Every message is harmless when repeated. With
 # the core of a connection its others die too, some of them a moment later, and whoever stands before several cores may
 # take a moment to know.
-_AGAIN = (0.0, 0.1, 0.3)  # seconds
+_AGAIN = (0.0, 0.1, 0.3, 1.0)  # seconds
+_SETTLED = 0.5  # seconds after which a cut is not the same one
 _CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
 
 
@@ -183,18 +184,30 @@ class HttpCoreClient(CoreClient):
         body = codec.encode(message)
         timeout = timeout or self._timeout
         try:
-            for pause in _AGAIN:
-                try:
-                    return await self._exchange(path, body, answer, timeout)
-                except _CUT:
-                    await deferLater(self._reactor, pause)
-            return await self._exchange(path, body, answer, timeout)
+            return await self._until_uncut(path, body, answer, timeout)
         except (Refusal, CancelledError):
             raise
         except Exception as error:
             why = str(error) or type(error).__name__
         self._log.warn("the core does not answer at {path}: {why}", path=path, why=why)
         raise CoreAway.of()
+
+    async def _until_uncut(self, path: str, body: bytes, answer: type[T], timeout: float) -> T:
+        pauses = iter(_AGAIN)
+        while True:
+            began = self._reactor.seconds()
+            try:
+                return await self._exchange(path, body, answer, timeout)
+            except _CUT:
+                if self._reactor.seconds() - began > _SETTLED:
+                    # A poll that had waited well: this cut is another one.
+                    pauses = iter(_AGAIN)
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+            # None of those that wait for the next call is to be trusted: the next one is new.
+            self._pool.closeCachedConnections()
+            await deferLater(self._reactor, pause)
 
     async def _exchange(self, path: str, body: bytes, answer: type[T], timeout: float) -> T:
         try:
