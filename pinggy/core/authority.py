@@ -25,7 +25,7 @@ from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, NewTunnel, Transacti
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import NamesLive
 from pinggy.core.patience import Patience
-from pinggy.core.places import displaced, placed
+from pinggy.core.places import displaced, displaced_by, placed
 from pinggy.core.records import Records
 from pinggy.core.takeover import How, Outcome, Probes, settle
 from pinggy.settings import Secret
@@ -126,7 +126,8 @@ class Authority:
                 report=self._settings.report_interval,
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
-            await ledger.order(closing(await ledger.finish_handovers(start.left)) if start.left else ())
+            old = await ledger.finish_handovers(start.left) if start.left else ()
+            await ledger.order([*closing(old), *await displaced_by(ledger, ended)])
             return answer
 
         return self._ledger.transact(work)
@@ -344,8 +345,7 @@ class Authority:
             orders += await displaced(ledger, edge.name, gone)
         else:
             reason = from_wire(message.code, "This tunnel has been closed by its edge.")
-            for ended in await ledger.end((message.tunnel,), reason):
-                orders += await displaced(ledger, ended.edge, ended.forwardings)
+            orders += await displaced_by(ledger, await ledger.end((message.tunnel,), reason))
         # Whoever waits for it to be live waits in vain, or a little less than to the end.
         orders += closing(await ledger.finish_handovers((message.tunnel,)))
         await ledger.order(orders)

@@ -23,6 +23,7 @@ from pinggy.core.config import CoreSettings
 from pinggy.core.edge_place import check_place
 from pinggy.core.ledger import Ledger, Transaction, close_order, closing, news_of
 from pinggy.core.news import EdgesChanged
+from pinggy.core.places import displaced_by
 from pinggy.settings import Secret
 from pinggy.tunnel.names import offered_label, parse_label
 from pinggy.tunnel.refusals import ClosedByOperator, Conflict, Fault, MalformedMessage, NotFound, PortsUsedUp, echo
@@ -310,7 +311,8 @@ class Operator:
             if not ended:
                 raise NotFound(f"There is no live tunnel {echo(tunnel)}.")
             old = await ledger.finish_handovers((tunnel,))
-            await ledger.order([*(close_order(each, reason) for each in ended), *closing(old)])
+            orders = [*(close_order(each, reason) for each in ended), *closing(old)]
+            await ledger.order([*orders, *await displaced_by(ledger, ended)])
             await ledger.tell(*news_of(ended))
             return Done()
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from pinggy.core.ledger import EdgeEntry, Ledger, NewOrder, Transaction, Whereabouts
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction, Whereabouts
 from pinggy.core.news import NamesLive, News
 from pinggy.tunnel import refusals
 from pinggy.tunnel.grant import Forwarding
@@ -139,3 +139,8 @@ async def displaced(ledger: Transaction, edge: str, gone: Sequence[Forwarding]) 
         for neighbour in (await ledger.neighbours(edge) if ports else ())
         for forwarding in ports
     ]
+
+
+async def displaced_by(ledger: Transaction, ended: Sequence[Ended]) -> list[NewOrder]:
+    """The same for all ports of the tunnels *ended*."""
+    return [order for each in ended for order in await displaced(ledger, each.edge, each.forwardings)]

@@ -33,6 +33,7 @@ from pinggy.core.holdings import Compared, Key, Name, compare, key_of
 from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction, close_order, closing
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import TunnelsEnded
+from pinggy.core.places import displaced_by
 from pinggy.tunnel.refusals import Conflict, LeaseLost, MalformedMessage, NotHeld, Refusal
 from pinggy.wire.messages import Done, Holding, Report
 from pinggy.wire.orders import Close
@@ -111,6 +112,7 @@ class _Mending:
         self.lost.add(tunnel)
         # Whoever was to be closed when it is live is to be closed now.
         self.orders += closing(await self._ledger.finish_handovers((tunnel,)))
+        self.orders += await displaced_by(self._ledger, ended)
         return ended
 
     def _say(self, kind: str, line: str) -> None:

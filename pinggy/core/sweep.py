@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from pinggy.core.ledger import Ledger, LedgerAway, Transaction, closing, news_of
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.patience import Patience
+from pinggy.core.places import displaced_by
 from pinggy.tunnel.refusals import Expired, LeaseLost
 
 _EARLY_RELEASES_KEPT = 600.0
@@ -102,7 +103,7 @@ class Sweep:
             counts.extend((len(lost), len(expired)))
             # Whoever ended the successor, and whatever became of who did.
             old = await ledger.finish_left_handovers()
-            await ledger.order(closing(old))
+            await ledger.order([*closing(old), *await displaced_by(ledger, ended)])
             if lost or expired:
                 self._log.info(
                     "ended {lost} tunnels without a lease, {expired} expired", lost=len(lost), expired=len(expired)
