@@ -80,7 +80,14 @@ class Nowhere:
 
 
 class NotReached(Exception):
-    """The name has an owner, or had one just now, but he was not met within the time that a visitor waits."""
+    """
+    The name has an owner, or had one just now, but he was not met within the time that a visitor waits. *full*: he was
+    met, and this visitor's address has as many connections there as it may have.
+    """
+
+    def __init__(self, *, full: bool = False) -> None:
+        super().__init__()
+        self.full = full
 
 
 class Elsewhere(Protocol):

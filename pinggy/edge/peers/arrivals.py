@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHandshakeListener, IProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
@@ -32,7 +33,8 @@ HANDSHAKE = 10.0  # seconds
 GREETING = 5.0  # seconds from its first byte to its last
 WAITING = 120.0  # seconds that a connection may wait for a visitor
 PATIENCE = 2.0  # seconds that a visitor waits for a name that is about to be here
-MOST_STRANGERS = 200  # connections whose handshake is not done
+MOST_STRANGERS = 512  # connections whose handshake is not done
+MOST_OF_ONE = 64  # and those among them of one address
 CLOSING = 10.0  # seconds for the other edge to close in answer to us
 
 Serve = Callable[[Passage, LiveForwarding], IProtocol]
@@ -63,24 +65,31 @@ class Arrivals(ServerFactory):
         self.metrics = metrics
         self._identity = identity
         self._strangers = 0
+        self._of_one = ConnectionLimit(MOST_OF_ONE, clock)
         self._open: set[Arrival] = set()
         inside = Factory()
         inside.noisy = False
-        inside.buildProtocol = lambda addr: Arrival(self)  # type: ignore[method-assign]
+        inside.buildProtocol = self._build  # type: ignore[method-assign]
         self._tls = TLSMemoryBIOFactory(identity, False, inside, clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         if not self._identity.is_certified or self._strangers >= MOST_STRANGERS:
             return None
-        return self._tls.buildProtocol(addr)
+        assert isinstance(addr, IPv4Address | IPv6Address)
+        return self._tls.buildProtocol(addr) if self._of_one.enter(addr.host) else None
+
+    def _build(self, addr: IAddress | None) -> Arrival:
+        assert isinstance(addr, IPv4Address | IPv6Address)
+        return Arrival(self, addr.host)
 
     def came(self, arrival: Arrival) -> None:
         self._strangers += 1
         self._open.add(arrival)
 
-    def known(self) -> None:
+    def known(self, host: str) -> None:
         """One of them is a stranger no longer; or has left as one."""
         self._strangers -= 1
+        self._of_one.leave(host)
 
     def left(self, arrival: Arrival) -> None:
         self._open.discard(arrival)
@@ -100,8 +109,9 @@ class Arrivals(ServerFactory):
 class Arrival(Protocol):
     """One connection of another edge: its handshake, a greeting, and then its visitor; when he is through, the next."""
 
-    def __init__(self, port: Arrivals) -> None:
+    def __init__(self, port: Arrivals, host: str) -> None:
         self._port = port
+        self._host = host
         self._deadline = Timer(port.clock, self.cut)
         self._edge: str | None = None
         self._is_stranger = True
@@ -156,7 +166,7 @@ class Arrival(Protocol):
     def _strange_no_more(self) -> None:
         if self._is_stranger:
             self._is_stranger = False
-            self._port.known()
+            self._port.known(self._host)
 
     # -- the greeting --------------------------------------------------------------------------------------------
 

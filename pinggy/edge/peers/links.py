@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ClientFactory
@@ -28,6 +28,7 @@ SPARE = 4  # links that are made ready to each edge that was wanted of late
 MOST_SPARE = 16  # and so many at the most are kept, of those whose visitors are through
 KEPT = 60.0  # seconds for which they are, from the last visitor on
 MOST_PEERS = 256  # edges that links are kept to
+MOST_MAKING = 32  # connections to one edge under way for visitors; others wait for them, or for a link that is free
 CONNECT = 2.0  # seconds until a connection with its handshake is given up
 
 
@@ -38,6 +39,7 @@ class _Peer:
         self.key = key
         self.ready: deque[Link] = deque()
         self.making: set[Deferred[Any]] = set()
+        self.gate = DeferredSemaphore(MOST_MAKING)
         self.forget: Timer | None = None
 
 
@@ -54,16 +56,26 @@ class Links:
         dead is not the last word.
         """
         peer = self._peer(place)
-        while peer.ready:
-            link = peer.ready.popleft()
+        while True:
             self._fill(peer)
+            link, is_fresh = await self._any(peer)
             try:
                 return link, await link.ask(greeting, first)
             except LinkLost:
-                continue
-        self._fill(peer)
-        link = await self._connect(peer.key)
-        return link, await link.ask(greeting, first)
+                if is_fresh:
+                    raise
+
+    async def _any(self, peer: _Peer) -> tuple[Link, bool]:
+        """One that is ready, or made for this."""
+        if peer.ready:
+            return peer.ready.popleft(), False
+        await peer.gate.acquire()
+        try:
+            if peer.ready:
+                return peer.ready.popleft(), False
+            return await self._connect(peer.key), True
+        finally:
+            peer.gate.release()
 
     def close(self) -> None:
         """Cut what is ready and what is under way; those that visitors have go on."""

@@ -110,7 +110,7 @@ class Reach(Elsewhere):
                 return Passed(link.stream, place.epoch)
             case Verdict.FULL:
                 self._metrics.relay_refused("limit")
-                raise NotReached
+                raise NotReached(full=True)
             case Verdict.NOT_HERE:
                 return None
 

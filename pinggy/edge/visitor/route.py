@@ -247,8 +247,13 @@ class Route:
 
     def _not_reached(self, failure: Failure) -> None:
         self._waiting = None
-        if failure.check(CancelledError) is None:
-            failure.trap(NotReached)
+        if failure.check(CancelledError) is not None:
+            return
+        failure.trap(NotReached)
+        assert isinstance(failure.value, NotReached)
+        if failure.value.full:
+            self._traveller.turned_away()
+        else:
             self._traveller.answered(Answer(503, answers.MOVING))
 
     def _broken(self, failure: Failure) -> None:

@@ -135,7 +135,10 @@ class TlsVisitor(Protocol):
         def not_reached(failure: Failure) -> None:
             if failure.check(CancelledError) is None:  # then the visitor has left
                 failure.trap(NotReached)
-                found(Nowhere())
+                if getattr(failure.value, "full", False):
+                    self._transport.abortConnection()
+                else:
+                    found(Nowhere())
 
         def failed(failure: Failure) -> None:
             self._log.failure("a visitor could not be passed on", failure=failure)

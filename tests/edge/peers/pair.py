@@ -97,7 +97,7 @@ class Far:
 
     def arrival(self, shown: str | None = "near") -> tuple[Arrival, PeerTransport]:
         """A connection whose handshake is done."""
-        made = Arrival(self.port)
+        made = Arrival(self.port, "192.0.2.1")
         transport = PeerTransport(made, shown)
         made.handshakeCompleted()
         return made, transport

@@ -298,7 +298,7 @@ def test_a_lost_link_before_the_verdict_is_said(far: Far) -> None:
 
 
 def test_who_does_not_finish_his_handshake_is_cut(far: Far) -> None:
-    transport = PeerTransport(Arrival(far.port), "near")
+    transport = PeerTransport(Arrival(far.port, "192.0.2.1"), "near")
     transport.sends(b"\x16\x03\x01")
     far.clock.advance(HANDSHAKE)
     assert transport.aborted
