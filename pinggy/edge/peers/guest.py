@@ -43,7 +43,8 @@ class Guest:
         self._ended = False
         self._gone = False
         self._is_finished = False
-        self._closing = Timer(clock, self.abortConnection)
+        self._aborted = False
+        self._closing = Timer(clock, self._cut)
 
     # -- what the link says ------------------------------------------------------------------------------------
 
@@ -56,9 +57,11 @@ class Guest:
         return self._reader.rest
 
     def received(self, data: bytes) -> None:
+        if self._aborted:
+            return
         if self._reader.ended:
             # The other edge may begin anew when both ways have ended, and not before.
-            self.abortConnection()
+            self._cut()
             return
         carried = self._reader.feed(data)
         if carried and not self.disconnecting:
@@ -75,7 +78,8 @@ class Guest:
         self._gone = True
         self._closing.stop()
         # A connection that was cut is told from one that has ended both ways.
-        self._over(ConnectionDone() if self._reader.ended or self.disconnecting else ConnectionLost())
+        ended = (self._reader.ended or self.disconnecting) and not self._aborted
+        self._over(ConnectionDone() if ended else ConnectionLost())
 
     def _visitor_ended(self) -> None:
         half: Any = IHalfCloseableProtocol(self._protocol, None)
@@ -102,24 +106,37 @@ class Guest:
     # -- ITransport --------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if data and not self._ended and not self._gone:
+        if data and not (self._ended or self._gone or self._aborted):
             self._link.write(framed(data))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
     def loseWriteConnection(self) -> None:
-        if not self._ended and not self._gone:
+        if not (self._ended or self._gone or self._aborted):
             self._ended = True
             self._link.write(END)
 
     def loseConnection(self) -> None:
         """After what was written; where a producer is registered, when that is gone."""
         self.disconnecting = True
-        if not self._has_producer:
+        if not self._has_producer and not self._aborted:
             self._shut()
 
     def abortConnection(self) -> None:
+        """
+        The other edge sees a connection that closes without an end. It sees the verdict before that, which an aborted
+        connection may not have sent yet.
+        """
+        if self._gone or self._aborted:
+            return
+        self._aborted = True
+        self._closing.start(CLOSING)
+        self._link.unregisterProducer()
+        self._link.resumeProducing()
+        self._link.loseConnection()
+
+    def _cut(self) -> None:
         if not self._gone:
             self._link.abortConnection()
 
@@ -145,7 +162,7 @@ class Guest:
     # -- flow: the link's own ------------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        if not self.disconnecting and not self._gone:
+        if not (self.disconnecting or self._gone or self._aborted):
             self._link.pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -156,7 +173,7 @@ class Guest:
         self.loseConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if self._gone:
+        if self._gone or self._aborted:
             producer.stopProducing()
             return
         self._has_producer = True
@@ -164,14 +181,14 @@ class Guest:
 
     def unregisterProducer(self) -> None:
         self._has_producer = False
-        if self._gone:
+        if self._gone or self._aborted:
             return
         self._link.unregisterProducer()
         if self.disconnecting:
             self._shut()
 
     def _shut(self) -> None:
-        if self._gone:
+        if self._gone or self._aborted:
             return
         self.loseWriteConnection()
         self._closing.start(CLOSING)

@@ -273,10 +273,17 @@ def test_the_whitelist_of_a_raw_tunnel_sees_the_visitor(far: Far) -> None:
     client = FakeClient()
     far.tunnels.add(live_forwarding(client, kind=Kind.TCP, name="port", epoch=7, policy=policy))
     joined = Joined(far)
-    asked(joined.link, first=b"secret")
+    answers = asked(joined.link, first=b"secret")
     joined.pump()
     assert client.opened == []
-    assert joined.far.aborted
+    # He is at the right place, and not let in: he is looked for nowhere else.
+    assert answers == [Verdict.HERE]
+    noted = Noted()
+    joined.link.stream.attach(noted)
+    assert joined.far.disconnecting
+    joined.far.closes()
+    joined.near.closes()
+    assert noted.told == ["closed"]
 
 
 def test_an_edge_that_says_nonsense_is_cut(far: Far) -> None:
