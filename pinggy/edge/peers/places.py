@@ -65,6 +65,12 @@ class Places:
         if known is not None and known.epoch <= epoch:
             del self._known[name]
 
+    def doubt(self, name: str) -> None:
+        """Nothing has come from the place of *name*: ask again before it is believed once more."""
+        known = self._known.get(name)
+        if known is not None:
+            known.until = self._clock.seconds()
+
     async def _find(self, name: str, beyond: int) -> Place | None:
         known = self._known.get(name)
         if known is not None and known.until > self._clock.seconds():

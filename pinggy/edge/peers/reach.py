@@ -47,17 +47,12 @@ class Reach(Elsewhere):
         return place is not None and place.epoch > epoch
 
     def reach(self, passage: Passage) -> Deferred[Passed | Here | Nowhere]:
-        found: list[Passed | Here | Nowhere] = []
-
-        async def go() -> Passed | Here | Nowhere:
-            found.append(await self._reach(passage))
-            return found[0]
-
         def late(result: object, seconds: float) -> Passed | Here | Nowhere:
+            self._places.doubt(passage.name)
             self._metrics.relay_refused("unreachable")
             raise NotReached
 
-        return Deferred.fromCoroutine(go()).addTimeout(PATIENCE + 0.5, self._clock, late)
+        return Deferred.fromCoroutine(self._reach(passage)).addTimeout(PATIENCE + 0.5, self._clock, late)
 
     async def _reach(self, passage: Passage) -> Passed | Here | Nowhere:
         until = self._clock.seconds() + PATIENCE

@@ -121,6 +121,15 @@ def test_so_many_names_are_remembered_and_no_more(book: Book) -> None:
     assert book.places.remembered(f"x{cache.MOST_KNOWN}") is not None
 
 
+def test_a_place_that_is_doubted_is_asked_for_again(book: Book) -> None:
+    book.places.learn(place())
+    book.places.doubt("blog")
+    book.places.doubt("nobody")
+    found = book.find()
+    book.core.answers(place(epoch=9, edge="eu"))
+    assert found == [place(epoch=9, edge="eu")]
+
+
 def test_while_the_core_is_away_what_it_said_is_believed(book: Book) -> None:
     assert book.find() == []
     book.core.answers(place())

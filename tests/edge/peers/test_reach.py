@@ -210,6 +210,21 @@ async def test_a_core_that_is_away_is_not_needed_where_the_place_is_known(edges:
         await reached(near, name="unknown")
 
 
+@asynchronous
+async def test_an_edge_that_says_nothing_is_waited_for_so_long_and_no_longer(edges: Edges) -> None:
+    near, far = await edges.edge("near"), await edges.edge("far")
+    far.have()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = int(silent.getsockname()[1])
+        edges.ledger.places["port"] = Place(
+            name="port", kind=Kind.TCP, epoch=7, edge="far", host="127.0.0.1", port=port
+        )
+        with pytest.raises(NotReached):
+            await reached(near)
+
+
 # -- who is not believed -----------------------------------------------------------------------------------------
 
 
