@@ -5,7 +5,6 @@ keeps the time: policy, expiry, the bound on doing nothing.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
@@ -82,7 +81,7 @@ class ClientTunnel:
         self._running = False
         self._core_was_asked = False
         self._watchers: list[Watcher] = []
-        self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
+        self._refusals: list[Refusal] = []
         self._end: Refusal | None = None
         self._closed = False
         self._has_left = False
@@ -365,6 +364,7 @@ class ClientTunnel:
 
     def _tell_refused(self, refusal: Refusal) -> None:
         self._refusals.append(refusal)
+        del self._refusals[:-MOST_REMEMBERED]
         for watcher in list(self._watchers):
             watcher.refused(refusal)
 

@@ -8,7 +8,6 @@ Imports nothing of ours, so that it could be offered upstream.
 from __future__ import annotations
 
 import struct
-from collections import deque
 from typing import Any
 
 from twisted.conch.error import ConchError
@@ -64,7 +63,7 @@ class OrderedConnection(SSHConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self._replies: deque[_Reply] = deque()
+        self._replies: list[_Reply] = []
         self._reading = True
         self.full = False
         self.held = False
@@ -109,7 +108,7 @@ class OrderedConnection(SSHConnection):
 
     def _send_replies(self) -> None:
         while self._replies and self._replies[0].message is not None:
-            kind, data = self._replies.popleft().message or (MSG_REQUEST_FAILURE, b"")
+            kind, data = self._replies.pop(0).message or (MSG_REQUEST_FAILURE, b"")
             self.transport.sendPacket(kind, data)
         self._watch_reading()
 

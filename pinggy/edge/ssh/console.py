@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +48,7 @@ class Console(FlowChannel):
         self._announced = False
         self._finished = False
         self._live: list[Forwarding] = []
-        self._refusals: deque[Refusal] = deque(maxlen=MOST_REMEMBERED)
+        self._refusals: list[Refusal] = []
         self._start = Timer(clock, self._read_command)
 
     # -- what Conch calls -------------------------------------------------------------------------------------------
@@ -122,12 +121,12 @@ class Console(FlowChannel):
 
     def refused(self, refusal: Refusal) -> None:
         self._refusals.append(refusal)
+        del self._refusals[:-MOST_REMEMBERED]
 
     def settled(self) -> None:
         """Show what has come since the last time: notices once, then URLs, then refusals."""
         live, self._live = self._live, []
-        refusals = list(self._refusals)
-        self._refusals.clear()
+        refusals, self._refusals = self._refusals, []
         if live and not self._greeted:
             self._greeted = True
             self._greet()

@@ -50,6 +50,7 @@ KEXINIT_WAIT = 0.3  # seconds for the client's KEXINIT; some send theirs after o
 LONGEST_VERSION = 4096  # bytes before the end of the version line: RFC 4253 4.2 says 255, others may stand before it
 _FIRST_KEX_METHOD, _LAST_KEX_METHOD = 30, 49
 _AT_ANY_TIME = frozenset({MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG})
+_OF_AN_EXCHANGE = ("ecPub", "dhGexRequest", "dhSecretKeyPublicMP", "g", "p")  # what Conch leaves behind
 _BYTES = [bytes((value,)) for value in range(256)]
 
 
@@ -58,7 +59,8 @@ class SealedTransport(SSHServerTransport):
     Set before it connects: *clock*. *supportedCiphers* and *supportedMACs* are in the order of our own preference. The
     same keys seal, and open, at most *rekeyBytes* and *rekeyPackets*, and serve *rekeySeconds* (RFC 4253 9).
 
-    A subclass overrides `sendDisconnect`; it may look at *is_over*, after which nothing is read.
+    A subclass overrides `sendDisconnect`; it may look at *is_over*, after which nothing is read, and at *exchanges*:
+    how often keys have been agreed on.
     """
 
     supportedCiphers = list(CIPHERS)
@@ -70,16 +72,18 @@ class SealedTransport(SSHServerTransport):
 
     clock: IReactorTime
     is_over = False
+    exchanges = 0
+    # One for all connections: what is drawn at a time is more than all that an idle one has in memory.
+    _padding = Padding()
 
     def connectionMade(self) -> None:
-        self._padding = Padding()
         self._sealer: Sealer = NullSealer(self._padding)
         self._reader = PacketReader()
         self._agreed: Agreed | None = None
         self._their_offer: Offer | None = None
+        self._our_offer: Offer | None = None
         self._next: tuple[Sealer, Opener] | None = None
         self._strict = False
-        self._first_exchange = True
         self._keys_stood_at = self.clock.seconds()
         self._opened = self._sealed = self._opened_packets = self._sealed_packets = 0
         self._kexinit_bound: IDelayedCall | None = self.clock.callLater(KEXINIT_WAIT, self._kexinit_did_not_come)
@@ -157,7 +161,7 @@ class SealedTransport(SSHServerTransport):
             return self._next is not None
         if _FIRST_KEX_METHOD <= messageNum <= _LAST_KEX_METHOD:
             return self._their_offer is not None and self._next is None
-        if self._first_exchange:
+        if not self.exchanges:
             return messageNum == MSG_DISCONNECT or (messageNum in _AT_ANY_TIME and not self._strict)
         return self._their_offer is None or self._allowedKeyExchangeMessageType(messageNum)
 
@@ -199,7 +203,7 @@ class SealedTransport(SSHServerTransport):
 
     def _change_keys(self) -> None:
         """Begin a new key exchange, unless one is under way."""
-        if self._keyExchangeState == self._KEY_EXCHANGE_NONE and not self._first_exchange and not self.is_over:
+        if self._keyExchangeState == self._KEY_EXCHANGE_NONE and self.exchanges and not self.is_over:
             self.sendKexInit()
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
@@ -210,22 +214,23 @@ class SealedTransport(SSHServerTransport):
             return
         self._their_offer = offer
         self.otherKexInitPayload = _BYTES[MSG_KEXINIT] + packet
-        if self._first_exchange:
+        if not self.exchanges:
             self._strict = STRICT_CLIENT in offer.kex
             self._peerSupportsExtensions = EXT_INFO_CLIENT in offer.kex
-        if self._first_exchange and self._strict and self._reader.sequence != 1:
+        if not self.exchanges and self._strict and self._reader.sequence != 1:
             self.sendDisconnect(DISCONNECT_PROTOCOL_ERROR, b"Something came before the KEXINIT.")
             return
         if self._keyExchangeState == self._KEY_EXCHANGE_NONE:
             self.sendKexInit()
         self._keyExchangeState = self._KEY_EXCHANGE_PROGRESSING
+        ours = self._our_offer
+        assert ours is not None
         try:
-            self._agreed = agree(offer, self._our_offer)
+            self._agreed = agree(offer, ours)
         except NothingShared as error:
             self.sendDisconnect(DISCONNECT_KEY_EXCHANGE_FAILED, str(error).encode())
             return
         self.kexAlg, self.keyAlg = self._agreed.kex, self._agreed.host_key
-        ours = self._our_offer
         # RFC 4253 7.1: a guess is right where both prefer the same.
         if guessed and (offer.kex[:1], offer.host_key[:1]) != (ours.kex[:1], ours.host_key[:1]):
             self.ignoreNextPacket = 1
@@ -251,7 +256,7 @@ class SealedTransport(SSHServerTransport):
         if self._strict:
             self.outgoingPacketSequence = 0
         self._next = (sealer, opener)
-        if self._first_exchange:
+        if not self.exchanges:
             self.sendExtInfo([(b"server-sig-algs", b",".join(self.supportedPublicKeys))])
 
     def ssh_NEWKEYS(self, packet: bytes) -> None:
@@ -265,14 +270,22 @@ class SealedTransport(SSHServerTransport):
         self._reader.opener = self._next[1]
         if self._strict:
             self._reader.sequence = 0
-        self._next = self._their_offer = None
-        self._first_exchange = False
+        self._next = None
+        self._forget_exchange()
+        self.exchanges += 1
         self._opened = self._opened_packets = 0
         self._keys_stood_at = self.clock.seconds()
         self._keyExchangeState = self._KEY_EXCHANGE_NONE
         blocked, self._blockedByKeyExchange = self._blockedByKeyExchange, []
         for message in blocked:
             self.sendPacket(*message)
+
+    def _forget_exchange(self) -> None:
+        """What only the key exchange needed: many a connection does nothing for hours."""
+        self._their_offer = self._our_offer = self._agreed = None
+        self.ourKexInitPayload = self.otherKexInitPayload = b""
+        for name in _OF_AN_EXCHANGE:
+            self.__dict__.pop(name, None)
 
     # -- what goes --------------------------------------------------------------------------------------------------
 
@@ -308,7 +321,7 @@ class SealedTransport(SSHServerTransport):
         transport.loseConnection()
 
     def isEncrypted(self, direction: str = "out") -> bool:
-        return not self._first_exchange
+        return self.exchanges > 0
 
     def isVerified(self, direction: str = "out") -> bool:
-        return not self._first_exchange
+        return self.exchanges > 0

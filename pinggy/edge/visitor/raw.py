@@ -32,7 +32,7 @@ def admitted(live: LiveForwarding, visitor: Peer) -> Deferred[None]:
     """
 
     def check(policy: Policy) -> None:
-        if not policy.admits(ipaddress.ip_address(visitor.host)):
+        if policy.whitelist and not policy.admits(ipaddress.ip_address(visitor.host)):
             raise NotAdmitted
 
     return live.tunnel.policy().addCallback(check)
