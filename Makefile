@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed help clean
+.PHONY: run test test-install chaos check bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -29,6 +29,10 @@ check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+BENCH_ARGS ?=
+bench: $(VENV)/.test  ## the SSH leg beside sshd, Conch and asyncssh, in one table (BENCH_ARGS="--only requests --rounds 1")
+	$(BIN)/python -m benchmarks.leg $(BENCH_ARGS)
 
 bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the middle of a download
 	$(BIN)/python -m benchmarks.stalled_visitor

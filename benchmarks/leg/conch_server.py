@@ -38,7 +38,11 @@ class User(ConchUser):
         )
         listening = REACTOR.listenTCP(port, factory, interface="127.0.0.1")
         self._listening.append(listening)
-        return (1, listening.getHost().port.to_bytes(4, "big")) if port == 0 else 1
+        if port:
+            return 1
+        # Clients know the forwarding by the port that they were told; Conch's own would go on saying 0.
+        factory.hostport = (host, listening.getHost().port)
+        return 1, listening.getHost().port.to_bytes(4, "big")
 
     def logout(self) -> None:
         for each in self._listening:

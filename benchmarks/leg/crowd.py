@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
-from benchmarks.leg.servers import Ours, Server, memory, ssh_words, tunnel
+from benchmarks.leg.servers import Server, cpu_seconds, memory, tunnel
+
+PATIENCE = 60.0  # seconds for whatever is under way when the time is over
 
 
 def raise_limits() -> None:
@@ -23,7 +25,7 @@ def raise_limits() -> None:
 
 
 async def open_tunnel(server: Server, folder: Path) -> asyncssh.SSHClientConnection:
-    """One with its forwarding granted; of ours, with its URL printed."""
+    """One with its forwarding granted; where there is a terminal, with its URL printed."""
     options: dict[str, Any] = {"client_keys": [str(folder / "client_key")]} if server.user == "root" else {}
     connection = await asyncssh.connect(
         "127.0.0.1",
@@ -39,7 +41,7 @@ async def open_tunnel(server: Server, folder: Path) -> asyncssh.SSHClientConnect
         encryption_algs=["aes128-ctr"],
     )
     asked = asyncio.ensure_future(connection.forward_remote_port("", 0, "127.0.0.1", 9))
-    if isinstance(server, Ours):
+    if server.terminal:
         await asyncio.sleep(0)
         process = await connection.create_process("", stdin=asyncssh.DEVNULL)
         async for line in process.stdout:
@@ -49,46 +51,66 @@ async def open_tunnel(server: Server, folder: Path) -> asyncssh.SSHClientConnect
     return connection
 
 
-async def _churn(server: Server, folder: Path, seconds: float, at_once: int) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Churn:
+    """Tunnels set up and torn down: *rate* a second, *cpu* milliseconds of the server's for each."""
+
+    rate: float
+    cpu: float
+
+
+async def _churn(server: Server, folder: Path, seconds: float, at_once: int) -> Churn:
     done = 0
-    end = time.perf_counter() + seconds
+    began = time.perf_counter()
+    spent = cpu_seconds(server.pid)
 
     async def one() -> None:
         nonlocal done
-        while time.perf_counter() < end:
+        while time.perf_counter() < began + seconds:
             connection = await open_tunnel(server, folder)
             connection.close()
             await connection.wait_closed()
             done += 1
 
-    began = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(at_once)))
-    return done / (time.perf_counter() - began)
+    await asyncio.wait_for(asyncio.gather(*(one() for _ in range(at_once))), seconds + PATIENCE)
+    took = time.perf_counter() - began
+    return Churn(rate=done / took, cpu=(cpu_seconds(server.pid) - spent) / done * 1000)
 
 
-def churn(server: Server, folder: Path, *, seconds: float, at_once: int = 16) -> float:
-    """Tunnels set up and torn down a second."""
+def churn(server: Server, folder: Path, *, seconds: float, at_once: int = 16) -> Churn:
     return asyncio.run(_churn(server, folder, seconds, at_once))
 
 
-async def _idle(server: Server, folder: Path, count: int) -> float:
-    first = await open_tunnel(server, folder)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """KB for each tunnel: of the *server*'s own process and its children, and of the *database*'s."""
+
+    server: float
+    database: float
+
+
+async def _idle(server: Server, folder: Path, count: int) -> Idle:
+    held = [await open_tunnel(server, folder) for _ in range(20)]
     before = memory(server.pid)
     places = asyncio.Semaphore(16)
 
-    async def one() -> asyncssh.SSHClientConnection:
+    async def one() -> None:
         async with places:
-            return await open_tunnel(server, folder)
+            held.append(await open_tunnel(server, folder))
 
-    held = await asyncio.gather(*(one() for _ in range(count)))
-    grown = memory(server.pid) - before
-    for connection in (first, *held):
-        connection.abort()
-    return grown / count / 1000
+    try:
+        await asyncio.gather(*(one() for _ in range(count)))
+        after = memory(server.pid)
+    finally:
+        for connection in held:
+            connection.abort()
+    return Idle(
+        server=(after.server - before.server) / count / 1000, database=(after.database - before.database) / count / 1000
+    )
 
 
-def idle(server: Server, folder: Path, count: int) -> float:
-    """KB of the server's memory for each of *count* tunnels that do nothing."""
+def idle(server: Server, folder: Path, count: int) -> Idle:
+    """What *count* tunnels cost that do nothing, beyond the first few."""
     return asyncio.run(_idle(server, folder, count))
 
 
@@ -97,10 +119,3 @@ def to_url(server: Server, folder: Path) -> float:
     began = time.perf_counter()
     with tunnel(server, folder, 9):
         return time.perf_counter() - began
-
-
-def login_only(server: Server, folder: Path) -> float:
-    """Seconds of the same ``ssh`` that logs in and asks for nothing."""
-    began = time.perf_counter()
-    subprocess.run([*ssh_words(server, folder), "true"], capture_output=True, check=False)
-    return time.perf_counter() - began

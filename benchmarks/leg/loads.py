@@ -19,7 +19,13 @@ from pathlib import Path
 from benchmarks.leg.servers import ROOT, cpu_seconds, memory
 from tests.support.service import free_port
 
+_BUSY = 10.0  # seconds for an iperf3 server to notice that its last visitor has left
+_SLACK = 20.0  # seconds that a command may take beyond what it was asked for
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+class Failed(Exception):
+    """A server did not do what was asked of it; the text says what came instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +62,28 @@ def flow(pid: int, port: int, *, streams: int, from_client: bool, seconds: float
     words = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-P", str(streams), "-t", str(seconds), "-J"]
     if from_client:
         words.append("-R")
+    until = time.monotonic() + _BUSY
     while True:
         before = cpu_seconds(pid)
-        said = json.loads(subprocess.run(words, capture_output=True, text=True, check=False).stdout)
-        if "error" in said:
-            # It has not yet noticed that the last visitor has left.
-            time.sleep(0.3)
-            continue
-        received = said["end"]["sum_received"]
-        return Flow(rate=received["bits_per_second"] / 8e6, cpu=(cpu_seconds(pid) - before) / (received["bytes"] / 1e9))
+        said = json.loads(_said(words, seconds) or '{"error": "nothing"}')
+        if "error" not in said:
+            received = said["end"]["sum_received"]
+            if not received["bytes"]:
+                raise Failed("no bytes came")
+            spent = cpu_seconds(pid) - before
+            return Flow(rate=received["bits_per_second"] / 8e6, cpu=spent / (received["bytes"] / 1e9))
+        if time.monotonic() > until:
+            raise Failed(f"iperf3 says: {said['error']}")
+        # It may not have noticed yet that the last visitor has left.
+        time.sleep(0.3)
+
+
+def _said(words: list[str], seconds: float) -> str:
+    """What a command prints that should take *seconds*. Raises `Failed`."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds + _SLACK).stdout
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{words[0]} did not end within {seconds + _SLACK:g} s") from None
 
 
 @contextmanager
@@ -94,10 +113,11 @@ def answers(port: int, *, keep_alive: bool, seconds: float) -> Answers:
     words = ["wrk", "-t1", "-c32", f"-d{seconds:g}s", "--latency"]
     if not keep_alive:
         words += ["-H", "Connection: close"]
-    said = subprocess.run([*words, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True).stdout
+    said = _said([*words, f"http://127.0.0.1:{port}/"], seconds)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", said)
     found = dict(re.findall(r"(50|99)%\s+([0-9.]+(?:us|ms|s))", said))
-    assert rate, said
+    if rate is None or float(rate[1]) == 0:
+        raise Failed("no answer came")
     return Answers(rate=float(rate[1]), p50=_milliseconds(found["50"]), p99=_milliseconds(found["99"]))
 
 
@@ -155,16 +175,21 @@ def source() -> Iterator[int]:
 
 def stalled(pid: int, port: int, visitors: int) -> tuple[float, list[socket.socket]]:
     """MB that the server grows by while *visitors* have read 1 MB of 100 and then stop; and they, who stay so."""
-    before = memory(pid)
+    before = memory(pid).server
     connections = []
     for _ in range(visitors):
-        connection = socket.create_connection(("127.0.0.1", port))
-        read = 0
-        while read < 1024 * 1024:
-            read += len(connection.recv(65536))
+        connection = socket.create_connection(("127.0.0.1", port), timeout=_SLACK)
         connections.append(connection)
+        read = 0
+        try:
+            while read < 1024 * 1024:
+                if not (piece := connection.recv(65536)):
+                    raise Failed(f"visitor {len(connections)} was cut off after {read} bytes")
+                read += len(piece)
+        except TimeoutError:
+            raise Failed(f"visitor {len(connections)} got {read} bytes within {_SLACK:g} s") from None
     last = -1
-    while (now := memory(pid)) != last:
+    while (now := memory(pid).server) != last:
         last = now
         time.sleep(1)
     return (now - before) / 1e6, connections

@@ -31,10 +31,15 @@ class Row:
 class Report:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Row] = {}
+        self._failures: dict[str, None] = {}
 
     def add(self, measure: str, server: str, value: float, unit: str, *, less: bool = False) -> None:
         row = self._rows.setdefault((measure, server), Row(measure, server, unit, less))
         row.values.append(value)
+
+    def fail(self, measure: str, server: str, why: str) -> None:
+        """*server* did not do it, at least once."""
+        self._failures[f"{server} failed at {measure}: {why.splitlines()[0]}"] = None
 
     def _by_measure(self) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
@@ -50,19 +55,19 @@ class Report:
             lines.append(measure)
             ours = next((row for row in rows if row.server == "pinggy"), None)
             for row in rows:
-                ratio = "" if ours is None or row is ours else f"{ours.median / row.median:9.2f} x"
+                ratio = "" if ours is None or row is ours or row.median <= 0 else f"{ours.median / row.median:9.2f} x"
                 lines.append(
                     f"    {row.server:40}{row.median:10.1f}{min(row.values):10.1f}{max(row.values):10.1f}"
                     f"  {row.unit:8}{ratio:>11}"
                 )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._failures])
 
     def as_json(self) -> str:
         rows = [
             {"measure": row.measure, "server": row.server, "unit": row.unit, "less": row.less, "values": row.values}
             for row in self._rows.values()
         ]
-        return json.dumps({"machine": machine(), "rows": rows}, indent=1)
+        return json.dumps({"machine": machine(), "rows": rows, "failures": list(self._failures)}, indent=1)
 
     def chart(self) -> str:
         """Bars: each server's median as a part of the largest of its measure."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +22,15 @@ ROOT = Path(__file__).parents[2]
 
 
 class Server(Protocol):
-    """*name* is shown; *port* is where ssh connects; *user* is its first word."""
+    """
+    *name* is shown; *port* is where ssh connects; *user* is its first word. One with a *terminal* says there where
+    visitors come, others only in the reply to ``-R``.
+    """
 
     name: str
     port: int
     user: str
+    terminal: bool
 
     def start(self) -> None: ...
 
@@ -40,6 +46,7 @@ class _Process:
     """A server of one command."""
 
     user = "root"
+    terminal = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,18 +111,34 @@ class Asyncssh(_Module):
     module = "benchmarks.leg.asyncssh_server"
 
 
+class Edge(_Module):
+    """Our edge with a core and a zone that say yes at once: the SSH leg by itself."""
+
+    name = "pinggy, edge alone"
+    module = "benchmarks.leg.edge_server"
+    user = "tcp"
+    terminal = True
+
+    def longest_turn(self) -> float:
+        """Milliseconds of CPU that one turn of its reactor took at most, since the last time that this was asked."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.send_signal(signal.SIGUSR2)
+        return float(self._process.stdout.readline())
+
+
 class Ours:
     """``twistd pinggy``: core, database, DNS and edge; a tunnel asks them all before its URL is there."""
 
     name = "pinggy"
     user = "tcp"
+    terminal = True
 
     def __init__(self, folder: Path) -> None:
         (folder / "ours").mkdir()
         self.service = Service(folder / "ours", limits=_LIMITS)
-        self.service.config.write_text(
-            self.service.config.read_text() + "[visitors]\nconnections_per_address = 100000\n"
-        )
+        settings = re.sub(r"first = \d+\nlast = \d+", "first = 2000\nlast = 9999", self.service.config.read_text())
+        self.service.config.write_text(settings + "[visitors]\nconnections_per_address = 100000\n")
         self.port = self.service.https_port
 
     def start(self) -> None:
@@ -156,17 +179,16 @@ def tunnel(
     """A tunnel to *local_port*; gives the port that visitors connect to. *port*: another way to the server."""
     options: Sequence[str] = ("-c", cipher) if cipher else ()
     words = ["-R", f"0:127.0.0.1:{local_port}", *options]
-    shell = isinstance(server, Ours)
     ssh = subprocess.Popen(
-        ssh_words(server, folder, *words, *(() if shell else ("-N",)), port=port),
+        ssh_words(server, folder, *words, *(() if server.terminal else ("-N",)), port=port),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        line = Lines(ssh).until("tcp://" if shell else "Allocated port")
-        found = re.search(r":(\d+)$" if shell else r"Allocated port (\d+)", line)
+        line = Lines(ssh).until("tcp://" if server.terminal else "Allocated port")
+        found = re.search(r":(\d+)$" if server.terminal else r"Allocated port (\d+)", line)
         assert found, line
         yield int(found[1])
     finally:
@@ -201,13 +223,23 @@ def cpu_seconds(pid: int) -> float:
     return spent / TICKS
 
 
-def memory(pid: int) -> int:
-    """Bytes of *pid* and those below it: what is theirs, and their parts of what is shared."""
-    whole = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes: of the *server*'s processes, and of its *database*'s."""
+
+    server: int
+    database: int
+
+
+def memory(pid: int) -> Memory:
+    """Of *pid* and those below it: what is theirs, and their parts of what is shared."""
+    bytes_of = {False: 0, True: 0}
     for each in processes(pid):
         try:
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            name = Path(f"/proc/{each}/comm").read_text().strip()
         except OSError:
             continue
-        whole += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return whole * 1024
+        kilobytes = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        bytes_of[name == "postgres"] += kilobytes * 1024
+    return Memory(server=bytes_of[False], database=bytes_of[True])
