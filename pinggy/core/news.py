@@ -76,6 +76,14 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HungUp:
+    """*edge* has hung up on the core that says so: its poll waited there, and was cut."""
+
+    TAG: ClassVar[str] = "hung-up"
+    edge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The edge has answered *ask*: *said* is its message as JSON."""
 
@@ -98,7 +106,9 @@ class Unknown:
     TAG: ClassVar[str] = codec.ANY_OTHER
 
 
-Item = OrdersWritten | TunnelsEnded | EdgesChanged | NamesLive | Asked | Attached | Answered | LookAgain | Unknown
+Item = (
+    OrdersWritten | TunnelsEnded | EdgesChanged | NamesLive | Asked | Attached | HungUp | Answered | LookAgain | Unknown
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, Transaction
-from pinggy.core.news import News, OrdersWritten
+from pinggy.core.news import HungUp, News, OrdersWritten
 from pinggy.tunnel.refusals import Conflict, MalformedMessage, Refusal
 from pinggy.wire.orders import AskOrders, Order, Orders
 
 WAIT = 20.0  # seconds until a poll is answered with nothing
 ATTACHED = 3.0  # seconds after an answer, within which an edge asks again
+JUST_NOW = 0.5  # seconds that an edge's next poll, and news of other cores, may be on their way
 _MOST_AT_ONCE = 500
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _HIGHEST = 2**63 - 1
@@ -68,11 +69,13 @@ class OrderDesk:
     def __init__(self, clock: IReactorTime, ledger: Ledger, news: News) -> None:
         self._clock = clock
         self._ledger = ledger
+        self._news = news
         self._waiting: dict[str, _Poll] = {}
         self._answered: dict[str, float] = {}
         self._come: set[str] = set()
         self._closed = False
         news.hear(OrdersWritten, lambda news: self._wake(news.edges))
+        news.hear(HungUp, lambda news: None, elsewhere=self._hung_up_elsewhere)
         news.on_gap.append(lambda: self._wake(list(self._waiting)))
 
     def ask(self, edge: EdgeEntry, message: AskOrders) -> Deferred[Orders]:
@@ -147,6 +150,13 @@ class OrderDesk:
         if self._waiting.get(edge) is poll:
             del self._waiting[edge]
             self._answered.pop(edge, None)
+            self._news.say(HungUp(edge=edge))
+
+    def _hung_up_elsewhere(self, news: HungUp) -> None:
+        """Polls go to one core and to another: who was answered here, and has asked there since, is here no more."""
+        answered = self._answered.get(news.edge)
+        if answered is not None and self._clock.seconds() >= answered + JUST_NOW:
+            del self._answered[news.edge]
 
     def _orders(self, edge: str, message: AskOrders) -> Deferred[tuple[Order, ...]]:
         async def work(ledger: Transaction) -> tuple[Order, ...]:

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from pinggy.core.asks import ATTACH_WAIT, Asks, NoAnswer
 from pinggy.core.ledger import EdgeEntry, LedgerAway, Transaction
 from pinggy.core.news import News
-from pinggy.core.orders import OrderDesk
+from pinggy.core.orders import JUST_NOW, OrderDesk
 from pinggy.testing.core import now
 from pinggy.testing.ledger import MemoryLedger
 from pinggy.wire import operator
@@ -103,6 +103,35 @@ def test_an_edge_that_hung_up_is_unattached() -> None:
     answer = cores.one.put()
     cores.clock.advance(ATTACH_WAIT)
     assert now(answer) is NoAnswer.UNATTACHED
+
+
+@pytest.mark.parametrize("held_at", [0, 1])
+def test_an_edge_that_hung_up_elsewhere_after_an_answer_is_unattached(held_at: int) -> None:
+    # A balancer sends each poll to another core: the one before was answered, this one is cut.
+    cores = Cores()
+    poll = cores.core(held_at).poll()
+    cores.one.put().addErrback(lambda _: None)
+    asked(poll)
+    poll = cores.core(1 - held_at).poll(after=1)
+    poll.addErrback(lambda _: None)
+    cores.clock.advance(JUST_NOW)
+    poll.cancel()
+    answer = cores.one.put()
+    cores.clock.advance(ATTACH_WAIT)
+    assert now(answer) is NoAnswer.UNATTACHED
+    cores.clock.advance(BOUND)
+
+
+def test_an_edge_that_has_come_back_meanwhile_is_attached() -> None:
+    cores = Cores()
+    hung_up = cores.two.poll()
+    hung_up.addErrback(lambda _: None)
+    poll = cores.one.poll()
+    cores.one.put().addErrback(lambda _: None)
+    asked(poll)
+    hung_up.cancel()
+    assert cores.one.desk.attached("e1")
+    cores.clock.advance(BOUND)
 
 
 def test_nonsense_is_no_answer() -> None:
