@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from pinggy.core.ledger import Ledger, NewOrder, Transaction
 from pinggy.core.news import Answered, Asked, Attached, News
@@ -73,15 +73,15 @@ class Asks:
 
     def put(self, edge: str, order: Callable[[str], Order], answer: type[A], seconds: float) -> Deferred[A | NoAnswer]:
         """
-        Order *edge* what *order* makes of the question's id, and wait *seconds* at most for the *answer*. Where no core
-        has the edge's stream, that is known much sooner. Fails with `LedgerAway`.
+        Order *edge* what *order* makes of the question's id, and wait *seconds* at most for the *answer*, from when
+        that is committed. Where no core has the edge's stream, that is known much sooner. Fails with `LedgerAway`.
         """
         return cast("Deferred[A | NoAnswer]", Deferred.fromCoroutine(self._put(edge, order, answer, seconds)))
 
     async def _put(self, edge: str, order: Callable[[str], Order], answer: type[A], seconds: float) -> Any:
         ask = _Ask(edge, answer)
         self._open[ask.id] = ask
-        bounds = [self._clock.callLater(seconds, ask.end, NoAnswer.SILENT)]
+        bounds: list[IDelayedCall] = []
 
         async def work(ledger: Transaction) -> None:
             await ledger.tell(Asked(ask=ask.id, edge=edge))
@@ -89,6 +89,8 @@ class Asks:
 
         try:
             await self._ledger.transact(work)
+            # The edge can know of it from now on: a database that is slow is not the edge's silence.
+            bounds.append(self._clock.callLater(seconds, ask.end, NoAnswer.SILENT))
             bounds.append(self._clock.callLater(ATTACH_WAIT, self._look, ask))
             return await ask.answer
         finally:

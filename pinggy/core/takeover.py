@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from pinggy.core.ledger import Holder
 from pinggy.tunnel import refusals
@@ -81,6 +81,9 @@ async def settle(run: Callable[[Mapping[str, How]], Deferred[Outcome]], probes: 
 
 
 async def _asked(holders: Collection[Holder], probes: Probes) -> dict[str, How | None]:
-    """At the same time, each within its bound."""
-    answers = await gatherResults([probes.ask(each) for each in holders], consumeErrors=True)
+    """At the same time, each within its bound. Fails as the first of them does."""
+    try:
+        answers = await gatherResults([probes.ask(each) for each in holders], consumeErrors=True)
+    except FirstError as first:
+        raise first.subFailure.value from None
     return {holder.tunnel: how for holder, how in zip(holders, answers, strict=True)}

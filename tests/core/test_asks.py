@@ -4,14 +4,14 @@ Questions to edges, and what comes of them where cores or edges are away: over l
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from pinggy.core.asks import ATTACH_WAIT, Asks, NoAnswer
-from pinggy.core.ledger import EdgeEntry, LedgerAway, Transaction
+from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, Transaction
 from pinggy.core.news import News
 from pinggy.core.orders import JUST_NOW, OrderDesk
 from pinggy.testing.core import now
@@ -147,4 +147,26 @@ def test_a_question_that_cannot_be_written_is_over() -> None:
     cores.one.ledger.away = True
     with pytest.raises(LedgerAway):
         now(cores.one.put())
+    assert cores.clock.getDelayedCalls() == []
+
+
+def test_a_slow_database_takes_no_time_from_the_edge() -> None:
+    cores = Cores()
+    committed: Deferred[None] = Deferred()
+    transact = cores.one.ledger.transact
+
+    class Slow:
+        def transact(self, work: Any) -> Deferred[Any]:
+            return committed.addCallback(lambda _: transact(work))
+
+    slow = Asks(cores.clock, cast(Ledger, Slow()), cores.one.news, cores.one.desk)
+    answer = slow.put("e1", lambda ask: Probe(ask=ask, tunnel="t"), Probed, BOUND)
+    cores.clock.advance(2 * BOUND)
+    assert not answer.called
+    poll = cores.one.poll()
+    committed.callback(None)
+    ask = asked(poll)
+    cores.clock.advance(BOUND - 0.1)
+    now(slow.answered(ask, Probed(ask=ask, alive=True)))
+    assert now(answer) == Probed(ask=ask, alive=True)
     assert cores.clock.getDelayedCalls() == []

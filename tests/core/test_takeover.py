@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred, succeed
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from pinggy.core.ledger import Holder
+from pinggy.core.ledger import Holder, LedgerAway
 from pinggy.core.patience import Patience
 from pinggy.core.takeover import How, Outcome, settle
 from pinggy.testing.core import FakeCore, now
@@ -175,3 +176,13 @@ def test_rounds_have_an_end() -> None:
     answer = now(Deferred.fromCoroutine(settle(claims.run, claims)))
     assert answer.identity.account == str(len(claims.gone))
     assert len(claims.gone) < 10
+
+
+def test_a_database_that_is_lost_while_holders_are_asked_is_said_to_be_away() -> None:
+    class Lost(Claims):
+        def ask(self, holder: Holder) -> Deferred[How | None]:
+            return fail(LedgerAway("The database does not answer."))
+
+    claims = Lost()
+    with pytest.raises(LedgerAway):
+        now(Deferred.fromCoroutine(settle(claims.run, claims)))
