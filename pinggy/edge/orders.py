@@ -84,7 +84,11 @@ class OrderStream:
             wait = FIRST_WAIT
             self.answered = self._clock.seconds()
             for order in said.orders:
-                self._carry_out(order)
+                try:
+                    self._carry_out(order)
+                except Exception:
+                    # Those after it are not to wait for a new edge.
+                    log.failure("the order {number} could not be carried out", number=order.number)
 
     def _carry_out(self, order: Order) -> None:
         self._after = order.number

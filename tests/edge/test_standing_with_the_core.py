@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pinggy.core.ledger import NewOrder
+from pinggy.edge.elsewhere import NothingElsewhere
 from pinggy.edge.orders import LAST_WAIT, LONGEST_GRACE, OrderStream
 from pinggy.edge.renewal import Renewal
 from pinggy.tunnel.refusals import EdgeDraining
 from pinggy.wire.messages import Register
-from pinggy.wire.orders import Close
+from pinggy.wire.orders import Close, Displaced
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Session
 
@@ -111,6 +112,37 @@ def test_an_order_says_how_long_visitors_may_finish_a_minute_at_most(
     assert standing.session.status is None
     standing.pair.advance(1)
     assert standing.session.status == 1
+    standing.end()
+
+
+def test_an_order_that_breaks_is_logged_and_those_after_it_are_carried_out(
+    standing: Standing, nothing_is_lost: list[str]
+) -> None:
+    class Broken(NothingElsewhere):
+        def displaced(self, name: str, epoch: int) -> None:
+            raise RuntimeError(name)
+
+    standing.orders.stop()
+    (tunnel,) = standing.edge.tunnels
+    standing.orders = OrderStream(
+        core=standing.edge.client,
+        tunnels=standing.edge.tunnels,
+        drain=standing.edge.drain,
+        clock=standing.edge.clock,
+        instance="one",
+        after=0,
+        told=Broken(),
+    )
+    standing.orders.start()
+    orders = [Displaced(name="port", epoch=1), Close(tunnel=tunnel.id, code="taken-over", text="Moved.")]
+    standing.edge.core.ledger.transact(
+        lambda ledger: ledger.order([NewOrder(edge="local", order=each) for each in orders])
+    )
+    standing.pair.advance(0)
+    assert standing.session.lines[-1] == "Moved."
+    (failure,) = nothing_is_lost
+    assert "RuntimeError: port" in failure
+    nothing_is_lost.clear()
     standing.end()
 
 
