@@ -41,6 +41,7 @@ class EdgeDrain:
         self._instance = instance
         self._seconds = seconds
         self._draining = False
+        self._stops = False
         self._saying: Deferred[None] | None = None
         self._sending: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
@@ -50,7 +51,8 @@ class EdgeDrain:
         return EdgeDraining.of() if self._draining else None
 
     def begin(self, *, say: bool) -> None:
-        """From now on. *say*: the core does not know it yet."""
+        """From now on. *say*: the edge is about to stop, and the core does not know it yet."""
+        self._stops = self._stops or say
         if not self._draining:
             log.info("this edge drains: {count} tunnels are to leave", count=len(self._tunnels))
             self._draining = True
@@ -65,7 +67,9 @@ class EdgeDrain:
             self._sending.addCallback(self._sent_away)
 
     def end(self) -> None:
-        """Let clients in again; those who have been told to leave may stay."""
+        """Let clients in again; those who have been told to leave may stay. An edge that is about to stop does not."""
+        if self._stops:
+            return
         if self._draining:
             log.info("this edge drains no longer")
             for tunnel in self._tunnels:

@@ -144,6 +144,22 @@ def test_whoever_is_here_yet_may_stay_when_it_drains_no_longer(edge: EdgeInMemor
     ]
 
 
+def test_an_edge_that_is_asked_to_stop_drains_on_whatever_the_operator_takes_back(edge: EdgeInMemory) -> None:
+    everybody = [with_terminal(edge) for _ in range(2)]
+    edge.drain.begin(say=True)
+    empty: list[None] = []
+    edge.drain.empty().addCallback(empty.append)
+    edge.drain.end()
+    assert not empty
+    assert not edge.join().logged_in
+    for _ in range(31):
+        edge.clock.advance(1)
+        for pair, _ in everybody:
+            pair.flush()
+    assert empty == [None]
+    assert [session.lines[-1] for _, session in everybody] == [SORRY, SORRY]
+
+
 class Crowd:
     """Tunnels that are gone as soon as they are told to end."""
 
