@@ -282,6 +282,14 @@ class ClientTunnel:
         assert self._live is not None
         self._live.before = self._live.before or dormant.usage
 
+    def part_from(self) -> str:
+        self._parts.dormants.parted(self._live)
+        self._parts.tunnels.over(self.id)
+        self._live = None
+        self.id = uuid4().hex
+        self._begin()
+        return self.id
+
     def accept_terms(self, authorized: Authorized) -> None:
         if self._live is None:
             self._live = self._begin_life(authorized)

@@ -67,10 +67,14 @@ class Dormant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """What a client gets of *dormant* for its requests, one of *grants* for each, None where it has no such thing."""
+    """
+    What a client gets of *dormant* for its requests, one of *grants* for each, None where it has no such thing.
+    *again*: it is that tunnel already, and gets more of it.
+    """
 
     dormant: Dormant
     grants: tuple[Grant | None, ...]
+    again: bool
 
 
 class Fate(Enum):
@@ -190,10 +194,10 @@ class Dormants:
         return best
 
     def put_back(self, resumed: Resumed) -> None:
-        """It came to nothing: its client may try again."""
+        """It came to nothing: its client may try again, and who is that tunnel already keeps the rest."""
         dormant = resumed.dormant
         dormant.grants += [each for each in resumed.grants if each is not None]
-        dormant.woken = False
+        dormant.woken = resumed.again
         if dormant.tunnel not in self._all:
             self._note(dormant)
 
@@ -292,7 +296,7 @@ def _match(dormant: Dormant, requests: Sequence[ForwardRequest]) -> Resumed:
         found.append(grant)
         if grant is not None:
             left.remove(grant)
-    return Resumed(dormant=dormant, grants=tuple(found))
+    return Resumed(dormant=dormant, grants=tuple(found), again=dormant.woken)
 
 
 def _found(resumed: Resumed) -> int:

@@ -113,6 +113,10 @@ class Owner(Protocol):
         """From now on it is that tunnel; its asks have other *numbers*."""
         ...
 
+    def part_from(self) -> str:
+        """It is not that tunnel after all; the answer is the id of the new one that it is."""
+        ...
+
     def refuse(self, asks: Iterable[Ask], refusal: Refusal) -> None: ...
 
     def usage(self) -> Usage | None: ...
@@ -256,9 +260,12 @@ class Opening:
         return resumed
 
     def _put_back(self, resumed: Resumed, batch: list[Ask]) -> None:
-        self.parts.dormants.put_back(resumed)
         for ask in batch:
             self._undo_here(ask)
+        if not resumed.again:
+            # Whoever resumes it now is that tunnel: what becomes of this client is nothing to it.
+            self.tunnel, self._has_begun = self.owner.part_from(), False
+        self.parts.dormants.put_back(resumed)
 
     # -- authorize ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet.defer import Deferred
 
+from pinggy.edge.client_tunnel import SILENCE
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import PATIENCE
 from pinggy.edge.renewal import Renewal
@@ -307,6 +308,44 @@ def test_a_resumption_that_comes_to_nothing_may_be_tried_again(edge: Edge) -> No
     _, session = edge.start()
     assert session.lines[-1] == "https://blog.a.example"
     assert [each.id for each in edge.tunnels] == [tunnel]
+
+
+def test_whoever_could_not_resume_a_tunnel_takes_nothing_from_who_can(edge: Edge) -> None:
+    tunnel = gone_while_away(edge)
+    edge.zone.fails = True
+    # Without a terminal nothing ends it at once.
+    failed = edge.join(edge.token)
+    failed.forward().addErrback(lambda _: None)
+    failed.advance(SILENCE)
+    edge.zone.fails = False
+    edge.start()
+    assert [each.id for each in edge.tunnels] == [tunnel]
+    edge.core.away = False
+    failed.vanish()
+    edge.pass_by(2 * LEASE)
+    assert edge.live() == [f"{tunnel} http blog"]
+    assert [each.id for each in edge.tunnels] == [tunnel]
+    assert edge.tunnels.begun(tunnel) is not None
+
+
+def test_what_is_left_of_a_tunnel_that_was_resumed_stays_with_it_where_its_publishing_fails(edge: Edge) -> None:
+    tunnel = gone_while_away(edge, "blog", "shop")
+    pair, _ = edge.start("blog")
+    edge.zone.fails = True
+    pair.forward("shop", 1).addErrback(lambda _: None)
+    edge.pass_by(1)
+    edge.zone.fails = False
+    assert [each.forwarding.name for each in edge.tunnels.names()] == ["blog"]
+    # Nobody else becomes the tunnel that has a client, and it is not given back as a whole.
+    other, session = edge.start("shop")
+    for each in (pair, other):
+        each.flush()
+    assert session.lines == [AWAY]
+    other.vanish()
+    edge.back()
+    edge.pass_by(2 * PATIENCE + LEASE)
+    assert [each.split()[0] for each in edge.live()] == [tunnel]
+    assert [each.forwarding.name for each in edge.tunnels.names()] == ["blog"]
 
 
 def test_what_it_had_carried_counts_on(edge: Edge) -> None:
