@@ -56,6 +56,9 @@ class Renewal:
         self._clock = clock
         self._timer = Timer(clock, self._renew)
         self._renewing: Deferred[None] | None = None
+        self._giving_back: Deferred[None] | None = None
+        # Tunnels that are over, of which the dormant ones have not been told yet.
+        self._over: set[str] = set()
         self._stopped = False
         self._wait = lease * _FIRST_WAIT
 
@@ -65,29 +68,39 @@ class Renewal:
     def stop(self) -> None:
         self._stopped = True
         self._timer.stop()
-        if self._renewing is not None:
-            self._renewing.cancel()
+        for work in (self._renewing, self._giving_back):
+            if work is not None:
+                work.cancel()
 
     def _renew(self) -> None:
         self._renewing = Deferred.fromCoroutine(self._renew_all())
         self._renewing.addErrback(self._broke).addBoth(self._again)
 
     async def _renew_all(self) -> None:
-        over: set[str] = set()
         try:
             for usages in self._portions():
                 tickets = self._old_tickets(usages)
                 renewed = await self._core.renew(Renew(instance=self._instance, tunnels=usages, tickets=tickets))
                 for lost in renewed.lost:
-                    over.add(lost.tunnel)
+                    self._over.add(lost.tunnel)
                     self._end(lost)
                 self._take(renewed.tickets)
         except Refusal as refusal:
             self._not_reached(refusal)
-            await self._dormants.renewed(False, over)
+            self._give_back(answered=False)
         else:
             self._reached()
-            await self._dormants.renewed(True, over)
+            self._give_back(answered=True)
+
+    def _give_back(self, *, answered: bool) -> None:
+        """What is due of the dormant ones. Not waited for: it may take longer than the lease of the others."""
+        if self._giving_back is None:
+            over, self._over = self._over, set()
+            giving_back = self._giving_back = Deferred.fromCoroutine(self._dormants.renewed(answered, over))
+            giving_back.addErrback(self._broke).addBoth(self._given_back)
+
+    def _given_back(self, _: object) -> None:
+        self._giving_back = None
 
     def _end(self, lost: Lost) -> None:
         tunnel = self._tunnels.get(lost.tunnel)
