@@ -203,17 +203,20 @@ class Route:
             self._traveller.reached(head, onward, upstream)
             return
         self._let_go()
+        # Where the question is lost, it is put again: nothing goes with it that would then be asked for twice.
+        first = onward if head.framing or may_be_repeated(head) else b""
         passage = Passage(
             name=name,
             mode=Mode.HTTP,
             visitor=self._peer,
             secure=self._visit.secure,
-            first=onward,
+            first=first,
             hops=1 if self._only is None else 2,
             beyond=beyond,
         )
         self._waiting = reach = self._elsewhere.reach(passage)
-        reach.addCallbacks(self._found, self._not_reached, (head, name)).addErrback(self._broken)
+        left = b"" if first else onward
+        reach.addCallbacks(self._found, self._not_reached, (head, left, name)).addErrback(self._broken)
 
     def _is_kept_for(self, upstream: Upstream, name: str) -> bool:
         to = upstream.to
@@ -221,14 +224,14 @@ class Route:
             return False
         return not self._elsewhere.has_moved(name, to.epoch)
 
-    def _found(self, found: Passed | Here | Nowhere, head: RequestHead, name: str) -> None:
+    def _found(self, found: Passed | Here | Nowhere, head: RequestHead, onward: bytes, name: str) -> None:
         self._waiting = None
         match found:
             case Passed(stream=stream, epoch=epoch):
                 # He came here for a tunnel that has left: when he asks DNS again, he will find where it is.
                 farewell = self._tunnels.has_left(name)
                 upstream = self.upstream = Upstream(Away(name, epoch), stream, farewell=farewell)
-                self._traveller.reached(head, b"", upstream)
+                self._traveller.reached(head, onward, upstream)
             case Here():
                 self._find(head)
             case Nowhere(kind=None):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from pinggy.edge.elsewhere import Elsewhere, Here, Nowhere, Passage, Passed
 from pinggy.edge.stream import StreamRefused
 from tests.edge.visitor.visits import Visit
+from tests.support.streams import FakeStream
 
 GET = b"GET / HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
 
@@ -53,3 +55,39 @@ def test_nobody_is_sent_to_the_dead_one_for_ever() -> None:
     elsewhere = AtItsEdge(knows=False)
     assert b" 503 " in ask(elsewhere).splitlines()[0]
     assert len(elsewhere.asked) < 10
+
+
+class AtAnother(AtItsEdge):
+    """It lives at another edge, which takes whoever comes."""
+
+    def __init__(self) -> None:
+        super().__init__(knows=True)
+        self.stream = FakeStream()
+
+    def reach(self, passage: Passage) -> Deferred[Passed | Here | Nowhere]:
+        self.asked.append(passage)
+        return succeed(Passed(self.stream, 7))
+
+
+@pytest.mark.parametrize(
+    ("method", "header", "goes_with_the_question"),
+    [
+        ("GET", "Accept: */*", True),
+        ("DELETE", "Accept: */*", True),
+        # Its body comes after the answer: without that it is no request.
+        ("POST", "Content-Length: 5", True),
+        ("POST", "Content-Length: 0", False),
+        ("POST", "Accept: */*", False),
+    ],
+)
+def test_what_may_not_be_sent_twice_does_not_go_with_a_question_that_may(
+    method: str, header: str, goes_with_the_question: bool
+) -> None:
+    elsewhere = AtAnother()
+    visit = Visit(elsewhere=elsewhere)
+    visit.say(f"{method} / HTTP/1.1\r\nHost: other.a.example\r\n{header}\r\n\r\n".encode())
+    (asked,) = elsewhere.asked
+    line = f"{method} / HTTP/1.1\r\n".encode()
+    assert asked.first.startswith(line) is goes_with_the_question
+    assert bytes(elsewhere.stream.written).startswith(line) is not goes_with_the_question
+    visit.leave()
