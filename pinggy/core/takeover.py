@@ -85,5 +85,5 @@ async def _asked(holders: Collection[Holder], probes: Probes) -> dict[str, How |
     try:
         answers = await gatherResults([probes.ask(each) for each in holders], consumeErrors=True)
     except FirstError as first:
-        raise first.subFailure.value from None
+        first.subFailure.raiseException()
     return {holder.tunnel: how for holder, how in zip(holders, answers, strict=True)}

@@ -10,7 +10,7 @@ from pinggy.edge.orders import LAST_WAIT, LONGEST_GRACE, OrderStream
 from pinggy.edge.renewal import Renewal
 from pinggy.tunnel.refusals import EdgeDraining
 from pinggy.wire.messages import Register
-from pinggy.wire.orders import Close, Displaced
+from pinggy.wire.orders import Close, Displaced, Order
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Session
 
@@ -134,7 +134,7 @@ def test_an_order_that_breaks_is_logged_and_those_after_it_are_carried_out(
         told=Broken(),
     )
     standing.orders.start()
-    orders = [Displaced(name="port", epoch=1), Close(tunnel=tunnel.id, code="taken-over", text="Moved.")]
+    orders: list[Order] = [Displaced(name="port", epoch=1), Close(tunnel=tunnel.id, code="taken-over", text="Moved.")]
     standing.edge.core.ledger.transact(
         lambda ledger: ledger.order([NewOrder(edge="local", order=each) for each in orders])
     )
