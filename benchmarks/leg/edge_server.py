@@ -4,7 +4,8 @@ Our edge by itself: the real one, with a core and a zone in its process that say
     python -m benchmarks.leg.edge_server FOLDER      prints its port
 
 At each SIGUSR2 it prints how many milliseconds of CPU one read or write of its reactor has taken at most since the last
-one, with all that followed from it within that turn; it is timed from the first one on. CPU and not the clock: others use the machine too.
+one, with all that followed from it within that turn; it is timed from the first one on. CPU and not the clock: others
+use the machine too.
 """
 
 from __future__ import annotations
