@@ -2,14 +2,20 @@
 One visitor, one stream: the relay joins them.
 
 The path of a byte from the visitor to the client: the reactor reads the socket (for a visitor of TLS,
-`TLSMemoryBIOProtocol` decrypts) and calls `Relay.dataReceived`, which counts it and calls `Stream.write`; for an ssh
-channel that is encrypted into a packet. When the client's window is used up the stream says `stream_full`, and the
-relay stops reading the socket until `stream_drained`: what the visitor sends meanwhile waits in the kernel, and then
-with the visitor.
+`TLSMemoryBIOProtocol` decrypts) and calls `Relay.dataReceived`, which counts it and calls `Stream.write`. For an ssh
+channel that is `FlowChannel.write`: what the client's window has room for goes to `OrderedConnection.sendData`, which
+puts a head before it, and `SealedTransport.sendParts`, where head, data and padding are joined once and sealed by one
+call of OpenSSL. The client's transport gathers the packets of one turn of the reactor, and sends them by one system
+call. What the window has no room for waits in the channel's queue; the stream says `stream_full`, and the relay stops
+reading the socket until `stream_drained`: what the visitor sends meanwhile waits in the kernel, and then with the
+visitor. Where the client's own socket is full, its channels wait too, and then take turns.
 
-The path back: the stream calls `Relay.stream_data`, which counts it and writes it to the visitor's transport. The relay
-is the transport's streaming producer: a transport with 64 KiB of unsent bytes calls `pauseProducing` within that write,
-and the relay pauses the stream, so that the client's window is credited with what the visitor has taken and no more.
+The path back: the reactor reads the client's socket into `PacketReader`; each packet is opened in place, and its
+payload comes by `OrderedConnection.packetReceived` to `FlowChannel.dataReceived` and so to `Relay.stream_data`, which
+counts it and writes it to the visitor's transport. The relay is the transport's streaming producer: a transport with
+64 KiB of unsent bytes calls `pauseProducing` within that write, and the relay pauses the stream, so that the client's
+window is credited with what the visitor has taken and no more (`ReceiveWindow` says how large it is, and when a credit
+is worth a packet).
 
 How it ends: a visitor's FIN becomes `Stream.end`, the client's end becomes a FIN after what was written, and when both
 have come the visitor's transport closes. A reset becomes `Stream.abort`. A stream that closes while the visitor still
@@ -17,7 +23,8 @@ sends becomes a FIN too, and what comes from him is read and dropped for a while
 bytes is reset, and what was written to it may be lost. TLS here has no half-close: the client's end closes it, and its
 close ends the stream both ways.
 
-Nothing here logs or copies.
+Nothing here logs or copies. Of Twisted's own, the log context around each read (`callWithLogger`) costs 3 us that give
+nothing here; it is made by the reactor, before any of our classes is asked.
 """
 
 from __future__ import annotations

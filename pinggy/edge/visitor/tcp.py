@@ -29,6 +29,7 @@ from pinggy.edge.visitor.raw import relay_to
 from pinggy.wire.places import Place
 
 _log = Logger()
+_BACKLOG = 1024  # visitors who are not accepted yet
 
 
 class TcpPorts:
@@ -92,7 +93,7 @@ class TcpPorts:
     def _listen(self, port: int) -> TcpPort:
         visitors = _Visitors(self)
         try:
-            listening = self._reactor.listenTCP(port, visitors, interface=self._interface)
+            listening = self._reactor.listenTCP(port, visitors, _BACKLOG, self._interface)
         except CannotListenError:
             raise PortTaken(port) from None
         bound = TcpPort(visitors, listening, self.clock, self._closed)
