@@ -57,7 +57,8 @@ _BYTES = [bytes((value,)) for value in range(256)]
 class SealedTransport(SSHServerTransport):
     """
     Set before it connects: *clock*. *supportedCiphers* and *supportedMACs* are in the order of our own preference. The
-    same keys seal, and open, at most *rekeyBytes* and *rekeyPackets*, and serve *rekeySeconds* (RFC 4253 9).
+    same keys seal, and open, at most *rekeyBytes* and *rekeyPackets*, and serve *rekeySeconds* (RFC 4253 9). At most
+    *mostBlocked* packets wait for new keys.
 
     A subclass overrides `sendDisconnect`; it may look at *is_over*, after which nothing is read, and at *exchanges*:
     how often keys have been agreed on.
@@ -69,6 +70,7 @@ class SealedTransport(SSHServerTransport):
     rekeyBytes = 4 * 1024**3
     rekeyPackets = 2**28
     rekeySeconds = 3600.0
+    mostBlocked = 4096
 
     clock: IReactorTime
     is_over = False
@@ -296,6 +298,9 @@ class SealedTransport(SSHServerTransport):
         """As `sendPacket`, for a payload in *parts*, which is joined once, when it is sealed."""
         if self._keyExchangeState != self._KEY_EXCHANGE_NONE and not self._allowedKeyExchangeMessageType(messageType):
             self._blockedByKeyExchange.append((messageType, b"".join(parts)))
+            if len(self._blockedByKeyExchange) > self.mostBlocked and not self.is_over:
+                # It asks, and never answers our offer: what it is told would wait for ever.
+                self.sendDisconnect(DISCONNECT_PROTOCOL_ERROR, b"Your client does not finish the key exchange.")
             return
         self._seal((_BYTES[messageType], *parts))
         if self._sealed > self.rekeyBytes or self._sealed_packets > self.rekeyPackets:

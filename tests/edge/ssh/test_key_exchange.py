@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from twisted.conch.ssh.common import NS, getNS
@@ -237,3 +238,18 @@ def test_the_client_changes_keys_when_it_likes(edge: EdgeInMemory) -> None:
         pair.flush()
         assert pair.server.exchanges == count
     assert not pair.is_over
+
+
+def test_who_asks_on_and_never_answers_our_offer_of_new_keys_is_disconnected(edge: EdgeInMemory) -> None:
+    pair = edge.join()
+    cast(Any, pair.client).ssh_KEXINIT = lambda packet: None
+    pair.server.rekeySeconds = 5.0
+    pair.advance(6.0)
+    pair.client.sendIgnore(b"")
+    pair.flush()
+    # Each wants a reply, which may not be sent before there are new keys.
+    pair.server.mostBlocked = 10
+    for _ in range(11):
+        pair.connection.sendGlobalRequest(b"keepalive@openssh.com", b"", wantReply=1).addErrback(lambda _: None)
+    pair.flush()
+    assert pair.is_over
