@@ -329,8 +329,8 @@ class TunnelBook(Protocol):
         """
         ...
 
-    async def forget_old(self, early: float, history: float) -> None:
-        """Drop early releases and history older than these seconds."""
+    async def forget_old(self, early: float, history: float, orders: float) -> None:
+        """Drop early releases, history, and orders that no edge has come for, older than these seconds."""
         ...
 
     async def tunnels(self, account: str | None, history: bool) -> tuple[operator.TunnelRow, ...]:

@@ -21,6 +21,8 @@ from pinggy.tunnel.refusals import Expired, LeaseLost
 
 _EARLY_RELEASES_KEPT = 600.0
 _HISTORY_KEPT = 90 * 24 * 3600.0
+# An edge that does not come for its orders learns from its next renewal which of its tunnels are over.
+_ORDERS_KEPT = 3600.0
 
 
 class Sweep:
@@ -99,7 +101,7 @@ class Sweep:
             lost, expired = await ledger.overdue(self._patience.lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.tell(*news_of(ended))
-            await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT)
+            await ledger.forget_old(_EARLY_RELEASES_KEPT, _HISTORY_KEPT, _ORDERS_KEPT)
             counts.extend((len(lost), len(expired)))
             # Whoever ended the successor, and whatever became of who did.
             old = await ledger.finish_left_handovers()

@@ -62,6 +62,7 @@ class _Edge:
     relay_port: int | None = None
     given: int = 0
     orders: list[Order] = field(default_factory=list)
+    written: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -563,7 +564,9 @@ class _MemoryTunnelBook(_Paper):
                 expired.append(id_)
         return tuple(lost), tuple(expired)
 
-    async def forget_old(self, early: float, history: float) -> None:
+    async def forget_old(self, early: float, history: float, orders: float) -> None:
+        for edge in self._books.edges.values():
+            edge.orders = [each for each in edge.orders if edge.written[each.number] >= self._now - orders]
         self._books.early = {key: at for key, at in self._books.early.items() if at >= self._now - early}
         self._books.ended = {
             key: ended for key, ended in self._books.ended.items() if ended.ended >= self._now - history
@@ -614,6 +617,7 @@ class _MemoryOrderBook(_Paper):
             edge = self._books.edges[each.edge]
             edge.given += 1
             edge.orders.append(unkept(kept(each.order), edge.given))
+            edge.written[edge.given] = self._now
         edges = frozenset(each.edge for each in orders)
         if edges:
             await self.tell(OrdersWritten(edges=tuple(sorted(edges))))

@@ -20,6 +20,8 @@ from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, Proxy
 from pinggy.core.ledger import EdgeEntry, Ledger, LedgerAway, NewOrder, Transaction
 from pinggy.core.news import News, OrdersWritten
 from pinggy.core.orders import ATTACHED, WAIT, OrderDesk
+from pinggy.core.pool import Pool
+from pinggy.core.postgres.ledger import PostgresLedger
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
 from pinggy.testing.core import FakeCore, now
@@ -99,6 +101,43 @@ class Desk:
 
 def numbers(answer: Deferred[Orders]) -> list[int]:
     return [each.number for each in now(answer).orders]
+
+
+async def orders_for_an_edge_that_does_not_come(ledger: Ledger) -> None:
+    async def write(transaction: Transaction) -> None:
+        close = Close(tunnel="t", code="closed-by-operator", text="Closed.")
+        await transaction.order([NewOrder(edge="e1", order=close)] * 2)
+
+    async def begin(transaction: Transaction) -> None:
+        await transaction.add_edge(operator.AddEdge(name="e1", region="eu", addresses=("192.0.2.1",)), b"")
+        await transaction.register_edge("e1", "i", ())
+
+    async def numbers() -> list[int]:
+        found = await ledger.transact(lambda transaction: transaction.orders("e1", "i", 0, 10))
+        return [each.number for each in found or ()]
+
+    await ledger.transact(begin)
+    await ledger.transact(write)
+    await ledger.transact(lambda transaction: transaction.forget_old(60.0, 60.0, 60.0))
+    assert await numbers() == [1, 2]
+    await ledger.transact(lambda transaction: transaction.forget_old(60.0, 60.0, -1.0))
+    assert await numbers() == []
+    # Those that come later go on counting.
+    await ledger.transact(write)
+    assert await numbers() == [3, 4]
+
+
+@asynchronous
+async def test_orders_that_no_edge_comes_for_are_dropped_in_time(database: Secret) -> None:
+    pool = Pool(reactor, database, size=2, statement_timeout=10, patience=10)
+    try:
+        await orders_for_an_edge_that_does_not_come(PostgresLedger(pool, News()))
+    finally:
+        await pool.close()
+
+
+def test_so_they_are_by_the_ledger_in_memory() -> None:
+    now(Deferred.fromCoroutine(orders_for_an_edge_that_does_not_come(MemoryLedger(Clock()))))
 
 
 def test_a_poll_is_answered_with_nothing_after_a_while() -> None:

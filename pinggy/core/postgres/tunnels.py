@@ -193,17 +193,19 @@ class TunnelStatements(Statements):
         )
         return tuple(tunnel for tunnel, lost in rows if lost), tuple(tunnel for tunnel, lost in rows if not lost)
 
-    async def forget_old(self, early: float, history: float) -> None:
+    async def forget_old(self, early: float, history: float, orders: float) -> None:
         self._later(
             """
             DELETE FROM early_releases WHERE at < now() - make_interval(secs => %s);
             WITH gone AS (
                 DELETE FROM ended_tunnels WHERE ended < now() - make_interval(secs => %s) RETURNING id
             )
-            DELETE FROM ended_forwardings WHERE tunnel IN (SELECT id FROM gone)
+            DELETE FROM ended_forwardings WHERE tunnel IN (SELECT id FROM gone);
+            DELETE FROM orders WHERE written < now() - make_interval(secs => %s)
             """,
             early,
             history,
+            orders,
         )
 
     async def tunnels(self, account: str | None, history: bool) -> tuple[operator.TunnelRow, ...]:
