@@ -2,8 +2,9 @@
 Frozen values <-> JSON, by their type hints: one codec for all messages.
 
 Optional fields may be missing; a key that no field knows is passed over (a newer peer may say more); a wrong type
-is a `MalformedMessage`. A union of messages is told apart by the key ``is``, the class's ``TAG``; one that is not known
-is of the class tagged `ANY_OTHER`, if the union has it.
+is a `MalformedMessage`. A union of messages is told apart by the key ``is``, the class's ``TAG``; one that is not
+known, or cannot be read as what it is, is of the class tagged `ANY_OTHER`, if the union has it: it stands among others,
+which are not to be lost with it.
 """
 
 from __future__ import annotations
@@ -100,10 +101,15 @@ def _union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if tag is not None and not isinstance(tag, str):
         raise MalformedMessage(f"{where}.is must be a text.")
     tagged = {getattr(each, "TAG", None): each for each in concrete}
-    found = tagged.get(tag) or (tagged.get(ANY_OTHER) if isinstance(tag, str) else None)
-    if found is not None:
-        return _value(found, value, where)
-    raise MalformedMessage(f"{where} is none of the messages known.")
+    found, other = tagged.get(tag), tagged.get(ANY_OTHER) if isinstance(tag, str) else None
+    if found is None and other is None:
+        raise MalformedMessage(f"{where} is none of the messages known.")
+    try:
+        return _value(found or other, value, where)
+    except MalformedMessage:
+        if other is None:
+            raise
+        return _value(other, value, where)
 
 
 def _message(cls: type[Any], value: Any, where: str) -> Any:

@@ -206,6 +206,15 @@ def test_an_order_of_a_newer_core_is_known_by_its_number() -> None:
     assert decode(orders.Orders, said).orders == (orders.Unknown(number=7), orders.Drain(number=8))
 
 
+def test_so_is_one_of_a_kind_that_says_what_is_not_known_here() -> None:
+    place = {"name": "blog", "kind": "carrier-pigeon", "epoch": 7, "edge": "e1", "host": "192.0.2.1", "port": 4443}
+    said = json.dumps({"orders": [{"is": "placed", "number": 7, "place": place}, {"is": "drain", "number": 8}]})
+    assert decode(orders.Orders, said.encode()).orders == (orders.Unknown(number=7), orders.Drain(number=8))
+    # One without a number is nothing at all.
+    with pytest.raises(MalformedMessage):
+        decode(orders.Orders, b'{"orders": [{"is": "drain", "number": "8"}]}')
+
+
 @given(st.one_of(st.builds(orders.Close, tunnel=_texts, code=_texts, text=_texts), st.just(orders.Drain())))
 def test_an_order_that_was_kept_gets_its_number(order: Any) -> None:
     assert orders.unkept(orders.kept(order), 9) == replace(order, number=9)
