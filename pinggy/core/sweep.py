@@ -59,14 +59,28 @@ class Sweep:
 
     def _begin(self) -> Deferred[None] | None:
         self._patience.beat()
-        if not self._patience.is_over and not self._is_away:
-            return None
-        self._round = (self._look() if self._is_away else self.sweep()).addErrback(self._failed).addBoth(self._over)
+        if self._is_away:
+            work = self._look()
+        elif self._patience.is_over:
+            work = self.sweep()
+        else:
+            # The wait counts only while the database answers, for only then do the edges renew.
+            work = self._check()
+        self._round = work.addErrback(self._failed).addBoth(self._over)
         return self._round
 
     def _over(self, result: None) -> None:
         self._patience.beat()
         self._round = None
+
+    def _check(self) -> Deferred[None]:
+        asked = self._clock.seconds()
+        return self._ledger.check().addCallback(lambda _: self._check_since(asked))
+
+    def _check_since(self, asked: float) -> None:
+        """Raises `LedgerAway` where what was *asked* then had to wait for the database."""
+        if self._clock.seconds() - asked > self._patience.interval:
+            raise LedgerAway("The database was away until now.")
 
     def _look(self) -> Deferred[None]:
         """Is the database back? The edges could not renew without it: they have a whole lease from then on."""
@@ -96,8 +110,7 @@ class Sweep:
 
         async def work(ledger: Transaction) -> None:
             counts.clear()
-            if self._clock.seconds() - asked > self._patience.interval:
-                raise LedgerAway("The database was away until now.")
+            self._check_since(asked)
             lost, expired = await ledger.overdue(self._patience.lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.tell(*news_of(ended))

@@ -73,6 +73,21 @@ def test_a_core_whose_database_was_away_waits_a_whole_lease() -> None:
     now(core.sweep.stop())
 
 
+def test_a_database_that_goes_while_the_core_waits_makes_it_wait_anew() -> None:
+    clock, core = start()
+    core.sweep.start()
+    clock.pump([1] * 10)
+    core.ledger.away = True
+    clock.pump([1] * 15)
+    core.ledger.away = False
+    # A lease has passed since the start, but the edges could renew in less than half of it.
+    clock.pump([1] * 24)
+    assert live(core) == 1
+    clock.pump([1] * 12)
+    assert live(core) == 0
+    now(core.sweep.stop())
+
+
 def test_it_may_be_stopped_before_it_starts() -> None:
     _, core = start()
     now(core.sweep.stop())
