@@ -49,8 +49,12 @@ class JsonResource(Resource):
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         status, message = await self._message(request)
-        if not gone:
-            self.say(request, status, message)
+        if gone:
+            return
+        if cast(CoreSite, request.site).closing:
+            request.setHeader(b"Connection", b"close")
+            request.channel.persistent = False
+        self.say(request, status, message)
 
     def say(self, request: Request, status: int, message: Any) -> None:
         """Answer *request*."""

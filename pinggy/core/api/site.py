@@ -85,7 +85,7 @@ _TOO_LONG = _too_long()
 class CoreSite(Site):
     """
     Calls of *root* are counted in `in_hand` by who answers them, and in *calls*, all that there were. Nothing is logged
-    for each request.
+    for each request. While it is *closing*, each answer is the last one of its connection.
     """
 
     noisy = False
@@ -95,6 +95,7 @@ class CoreSite(Site):
         self.displayTracebacks = False
         self.in_hand: set[Deferred[None]] = set()
         self.calls = 0
+        self.closing = False
 
     def log(self, request: HttpRequest) -> None:
         pass
@@ -106,7 +107,8 @@ class CoreSite(Site):
         call.addBoth(lambda _: self.in_hand.discard(call))
 
     async def drained(self) -> None:
-        """Returns when nothing is in hand."""
+        """Returns when nothing is in hand. Whoever asks on meets another core, and does not keep this one."""
+        self.closing = True
         while self.in_hand:
             waiting: list[Deferred[None]] = []
             for call in self.in_hand:
