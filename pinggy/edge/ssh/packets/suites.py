@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pinggy.edge.ssh.packets.padding import LEAST, Padding, padding_length
 
 BLOCK = 16  # of AES; the least of the others is 8
-LONGEST = 256 * 1024  # bytes of a packet: RFC 4253 6.1 asks for 35000, clients of 32 KiB windows stay far below
+# Bytes of a packet. RFC 4253 6.1 asks for 35000; whoever sends much more in one is told what is wrong with it.
+LONGEST = 1024 * 1024
 _UINT32 = struct.Struct(">L")
 _HEAD = struct.Struct(">LB")
 _TAG = 16
