@@ -23,7 +23,7 @@ class Breakage:
     def __init__(self, world: World) -> None:
         self._world = world
         self._doing: set[asyncio.Task[None]] = set()
-        self._cuts: dict[tuple[str, str], int] = {}
+        self._restarting: set[str] = set()
         self.exits: list[str] = []
         self.stuck: list[str] = []
 
@@ -48,6 +48,8 @@ class Breakage:
 
     async def _apply(self, fault: Fault) -> None:
         programs = self._world.programs
+        if isinstance(fault, (Kill, Freeze, Restart)) and fault.program in self._restarting:
+            return  # it takes longer than the schedule thinks
         match fault:
             case Kill():
                 programs[fault.program].kill()
@@ -58,7 +60,9 @@ class Breakage:
                 await asyncio.sleep(fault.seconds)
                 programs[fault.program].thaw()
             case Restart():
+                self._restarting.add(fault.program)
                 await self._restart(programs[fault.program])
+                self._restarting.discard(fault.program)
             case Cut():
                 await self._cut(fault)
             case Move():

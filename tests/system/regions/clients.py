@@ -102,14 +102,16 @@ class Client:
 
     async def move(self, edge: str) -> None:
         """A second ssh, with force; the first one is told, and ends by itself."""
+        old = self._current
         self._tell("moves", self._sessions, edge)
         new = await self._start(edge, force=True)
         live = asyncio.ensure_future(new.is_live.wait())
         over = asyncio.ensure_future(new.over.wait())
         await asyncio.wait((live, over), return_when=asyncio.FIRST_COMPLETED)
         if live.done():
-            old, self._current = self._current, new
-            await self._see_off(old, _TOLD)
+            moved, self._current = self._current, new
+            # Where the first one was lost meanwhile, the loop has begun another, which nobody wants any more.
+            await self._see_off(moved, _TOLD if moved is old else 0.0)
         live.cancel()
         over.cancel()
 

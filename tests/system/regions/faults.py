@@ -86,7 +86,7 @@ _WEIGHTS = {Kill: 4, Freeze: 3, Restart: 2, Cut: 4, Move: 5, Vanish: 3}
 _GAP = 2.0
 _SHORTEST, _LONGEST = 0.5, 9.0
 # Seconds that daemons and clients need to do what is asked of them: none of it is under way when all is to be whole.
-_AFTERMATH: dict[type[Fault], float] = {Move: 9.0, Restart: 9.0, Vanish: 7.0}
+_AFTERMATH: dict[type[Fault], float] = {Move: 9.0, Restart: 16.0, Vanish: 7.0}
 
 
 def make_schedule(seed: int, seconds: float, breakable: Breakable) -> tuple[Fault, ...]:

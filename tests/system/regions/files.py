@@ -30,7 +30,7 @@ class Timing:
     report_interval: float = 10.0
     silence: float = 8.0
     drain: float = 2.0
-    ttl: int = 10
+    ttl: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
