@@ -57,11 +57,13 @@ from pinggy.wire.messages import (
     Usage,
     Want,
 )
+from pinggy.wire.orders import Placed
 
 _TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _CODE = re.compile(r"[a-z-]{1,40}", re.ASCII)
 _MOST_WANTS = 1000
+MOST_PLACES = 900  # in one answer, some 150 KB; an edge that starts hears of the others by orders
 _MOST_HOST_KEYS = 20
 _HIGHEST_NUMBER = 2**31 - 1
 _HIGHEST_COUNT = 2**63 - 1
@@ -117,17 +119,19 @@ class Authority:
                 self._log.info("edge {edge} has started anew: {count} tunnels over", edge=edge.name, count=len(ended))
             if start.anew:
                 await ledger.drop_handovers(edge.name)
+            places = () if message.relay_port is None else await ledger.ports_near(edge.name)
             answer = Registered(
                 edge=edge.name,
                 region=edge.region,
                 domain=self._settings.domain,
                 lease=self._settings.lease,
-                places=() if message.relay_port is None else await ledger.ports_near(edge.name),
+                places=places[:MOST_PLACES],
                 report=self._settings.report_interval,
                 orders=await ledger.begin_orders(edge.name, start.anew),
             )
             old = await ledger.finish_handovers(start.left) if start.left else ()
-            await ledger.order([*closing(old), *await displaced_by(ledger, ended)])
+            more = [NewOrder(edge=edge.name, order=Placed(place=each)) for each in places[MOST_PLACES:]]
+            await ledger.order([*more, *closing(old), *await displaced_by(ledger, ended)])
             return answer
 
         return self._ledger.transact(work)
