@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed help clean
+.PHONY: run test test-install chaos check bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -57,6 +57,10 @@ bench-entry: $(VENV)/.test  ## how long a dead edge stays in the answers for the
 
 bench-relayed: $(VENV)/.test  ## what it adds that a visitor comes to another edge than the one that has the tunnel
 	$(BIN)/python -m benchmarks.relayed
+
+bench-regions: $(VENV)/.test  ## moves, dead edges and clients, an absent core: in network namespaces, as visitors notice them
+	@tests/support/install-programs
+	$(BIN)/python -m benchmarks.regions
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -55,14 +55,14 @@ class Report:
 
     def unexcused(self) -> list[Visit]:
         """
-        Calm failures that no visitor should have met, whatever his resolver says. A port is listened at in its region,
-        and where it was before unless that edge has been started anew since: who is led elsewhere finds nobody. And
-        whose resolver goes on saying for long that there is no such name, comes to no edge at all.
+        Calm failures that no visitor should have met, whatever his resolver says. But a port is listened at in its
+        region, and where it was before unless that edge has been started anew since: who is led elsewhere finds nobody.
+        And whose resolver goes on saying for long that there is no such name, comes to no edge at all.
         """
         return [
             visit
             for visit in self.calm_failures()
-            if visit.kind != "tcp" and not (visit.resolver == OVERSTAYS and visit.outcome.startswith(NO_NAME))
+            if visit.resolver != OVERSTAYS or not (visit.kind == "tcp" or visit.outcome.startswith(NO_NAME))
         ]
 
     def _is_calm(self, visit: Visit) -> bool:
