@@ -15,6 +15,7 @@ import asyncssh
 
 from benchmarks.leg.servers import Server, cpu_seconds, memory, tunnel
 
+LEAVING = 3.0  # seconds for a server to notice that thousands have left
 PATIENCE = 60.0  # seconds for whatever is under way when the time is over
 
 
@@ -104,6 +105,8 @@ async def _idle(server: Server, folder: Path, count: int) -> Idle:
     finally:
         for connection in held:
             connection.abort()
+        # Their ports are another server's next.
+        await asyncio.sleep(LEAVING)
     return Idle(
         server=(after.server - before.server) / count / 1000, database=(after.database - before.database) / count / 1000
     )

@@ -9,13 +9,24 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncssh
+from asyncssh.misc import ChannelListenError
+
 from benchmarks.leg import crowd, loads
 from benchmarks.leg.report import Report
 from benchmarks.leg.servers import Conch, Edge, Server, Sshd, tunnel
 
 GCM = "aes128-gcm@openssh.com"
 COMES = "as ssh comes"
-FAILURES = (loads.Failed, AssertionError, OSError, queue.Empty, asyncio.TimeoutError)
+FAILURES = (
+    loads.Failed,
+    AssertionError,
+    OSError,
+    queue.Empty,
+    asyncio.TimeoutError,
+    asyncssh.Error,
+    ChannelListenError,
+)
 
 
 class Run:
@@ -117,6 +128,9 @@ class Run:
         what = f"memory per idle tunnel, {count} of them"
 
         def measure(server: Server) -> None:
+            # Memory that others have left would be used again.
+            server.stop()
+            server.start()
             # Of two processes for each there cannot be so many here; each costs the same.
             used = crowd.idle(server, self.folder, min(count, 200) if isinstance(server, Sshd) else count)
             self.report.add(what, server.name, used.server, "KB", less=True)
