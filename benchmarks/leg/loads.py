@@ -49,7 +49,9 @@ class Answers:
 def iperf() -> Iterator[int]:
     """The port of an iperf3 server."""
     port = free_port()
-    server = subprocess.Popen(["iperf3", "-s", "-p", str(port), "-B", "127.0.0.1"], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        ["iperf3", "-s", "-p", str(port), "-B", "127.0.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _await_port(port)
         yield port
