@@ -322,6 +322,10 @@ class TunnelBook(Protocol):
         """
         ...
 
+    async def clock(self) -> float:
+        """The time by which leases are over, in seconds."""
+        ...
+
     async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """
         Live tunnels whose lease is over, and those that expired *grace* seconds ago; locked. None that somebody

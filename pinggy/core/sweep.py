@@ -2,7 +2,8 @@
 Ends the tunnels whose lease is over: their edge is gone, or cut off. It looks six times in a lease.
 
 A core that starts, or that could not sweep for a while (its database was away, it stood still), waits one whole
-lease first: the edges must have had the time to renew.
+lease first: the edges must have had the time to renew. So it does where the database's clock, by which leases are over,
+has jumped: it was set, or another server with another clock is the primary now.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Sweep:
         self._patience = patience
         self._metrics = metrics or CoreMetrics()
         self._is_away = False
+        # By how much the database's clock is before ours, as far as is known.
+        self._ahead: float | None = None
         self._round: Deferred[None] | None = None
         self._loop = LoopingCall(self._begin)
         self._loop.clock = clock
@@ -75,12 +78,19 @@ class Sweep:
 
     def _check(self) -> Deferred[None]:
         asked = self._clock.seconds()
-        return self._ledger.check().addCallback(lambda _: self._check_since(asked))
 
-    def _check_since(self, asked: float) -> None:
-        """Raises `LedgerAway` where what was *asked* then had to wait for the database."""
+        async def work(ledger: Transaction) -> None:
+            await self._check_time(ledger, asked)
+
+        return self._ledger.look(work)
+
+    async def _check_time(self, ledger: Transaction, asked: float) -> None:
+        """Raises `LedgerAway` where what was *asked* then had to wait for the database, or its clock has jumped."""
         if self._clock.seconds() - asked > self._patience.interval:
             raise LedgerAway("The database was away until now.")
+        before, self._ahead = self._ahead, await ledger.clock() - self._clock.seconds()
+        if before is not None and abs(self._ahead - before) > self._patience.interval:
+            raise LedgerAway(f"The database's clock has jumped by {self._ahead - before:.0f} s.")
 
     def _look(self) -> Deferred[None]:
         """Is the database back? The edges could not renew without it: they have a whole lease from then on."""
@@ -110,7 +120,7 @@ class Sweep:
 
         async def work(ledger: Transaction) -> None:
             counts.clear()
-            self._check_since(asked)
+            await self._check_time(ledger, asked)
             lost, expired = await ledger.overdue(self._patience.lease)
             ended = await ledger.end(lost, LeaseLost.of()) + await ledger.end(expired, Expired.of())
             await ledger.tell(*news_of(ended))

@@ -152,7 +152,8 @@ class MemoryLedger(Ledger):
     """
     With *away* it refuses like a database that does not answer. *news* is told what its transactions say, and what
     those of other cores do: of each ledger that was made with `beside`. With *deaf* nothing arrives from there. With
-    *in_doubt* nobody hears of any commit: what may be repeated is done once more, from the start.
+    *in_doubt* nobody hears of any commit: what may be repeated is done once more, from the start. Its own clock is
+    *ahead* of ours by so many seconds.
     """
 
     def __init__(self, clock: IReactorTime, news: News | None = None, store: _Store | None = None) -> None:
@@ -164,6 +165,7 @@ class MemoryLedger(Ledger):
         self.away = False
         self.deaf = False
         self.in_doubt = False
+        self.ahead = 0.0
 
     def beside(self, news: News) -> MemoryLedger:
         """That of another core, over the same books."""
@@ -190,7 +192,7 @@ class MemoryLedger(Ledger):
         if self.away:
             raise LedgerAway("The database does not answer.")
         before = copy.deepcopy(self._store.books)
-        transaction = _MemoryTransaction(self._clock.seconds(), self._store, self._news)
+        transaction = _MemoryTransaction(self._clock.seconds() + self.ahead, self._store, self._news)
         try:
             answer = await work(transaction)
         except BaseException:
@@ -554,6 +556,9 @@ class _MemoryTunnelBook(_Paper):
             reason = ended.reason if ended is not None and ended.tunnel.new.edge == edge else LeaseLost.of()
             lost.append(Lost(tunnel=usage.tunnel, code=reason.code, text=reason.text))
         return tuple(lost)
+
+    async def clock(self) -> float:
+        return self._now
 
     async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         lost, expired = [], []

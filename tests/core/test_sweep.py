@@ -4,6 +4,7 @@ When the sweep sweeps: never before every edge had a whole lease to renew.
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 
 from pinggy.testing.core import FakeCore, now
@@ -84,6 +85,29 @@ def test_a_database_that_goes_while_the_core_waits_makes_it_wait_anew() -> None:
     clock.pump([1] * 24)
     assert live(core) == 1
     clock.pump([1] * 12)
+    assert live(core) == 0
+    now(core.sweep.stop())
+
+
+@pytest.mark.parametrize("waited", [25, 60])
+def test_a_database_whose_clock_jumps_makes_it_wait_anew(waited: int) -> None:
+    clock, core = start()
+    edge = core.client()
+
+    def pass_by(seconds: int) -> None:
+        for _ in range(seconds // 5):
+            now(edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=TUNNEL),))))
+            clock.pump([1] * 5)
+
+    core.sweep.start()
+    pass_by(waited)
+    # Set right by minutes, or another server with another clock: no edge can have renewed since.
+    core.ledger.ahead = 600.0
+    clock.pump([1] * 9)
+    assert live(core) == 1
+    pass_by(60)
+    assert live(core) == 1
+    clock.pump([1] * 45)
     assert live(core) == 0
     now(core.sweep.stop())
 

@@ -185,6 +185,9 @@ class TunnelStatements(Statements):
             Lost(tunnel=tunnel, code=code or unknown.code, text=text or unknown.text) for tunnel, code, text in rows
         )
 
+    async def clock(self) -> float:
+        return float(await self._value("SELECT extract(epoch FROM now())::float8"))
+
     async def overdue(self, grace: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
         rows = await self._rows(
             "SELECT id, lease < now() FROM tunnels WHERE lease < now() OR expires < now() - make_interval(secs => %s)"
