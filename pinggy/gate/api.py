@@ -67,6 +67,9 @@ class GateResource(Resource):
             status, body = _error(500, "The gate broke: its log says why.")
         if gone:
             return
+        if cast(GateSite, request.site).closing:
+            request.setHeader(b"Connection", b"close")
+            request.channel.persistent = False
         request.setResponseCode(status)
         if status != 204:
             request.setHeader(b"Content-Type", b"application/json")

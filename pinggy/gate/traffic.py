@@ -56,7 +56,10 @@ class BoundedRequest(Request):
 
 
 class GateSite(Site):
-    """Calls of *root* are counted in `in_hand` by who answers them. Nothing is logged for each request."""
+    """
+    Calls of *root* are counted in `in_hand` by who answers them. Nothing is logged for each request. While it is
+    *closing*, each answer is the last one of its connection.
+    """
 
     noisy = False
     connections: Connections
@@ -65,6 +68,7 @@ class GateSite(Site):
         super().__init__(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=reactor)
         self.displayTracebacks = False
         self.in_hand: set[Deferred[None]] = set()
+        self.closing = False
 
     def log(self, request: HttpRequest) -> None:
         pass
@@ -75,7 +79,8 @@ class GateSite(Site):
         call.addBoth(lambda _: self.in_hand.discard(call))
 
     async def drained(self) -> None:
-        """Returns when nothing is in hand."""
+        """Returns when nothing is in hand. Whoever asks on does not keep it."""
+        self.closing = True
         while self.in_hand:
             waiting: list[Deferred[None]] = []
             for call in self.in_hand:
