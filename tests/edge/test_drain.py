@@ -160,6 +160,21 @@ def test_an_edge_that_is_asked_to_stop_drains_on_whatever_the_operator_takes_bac
     assert [session.lines[-1] for _, session in everybody] == [SORRY, SORRY]
 
 
+def test_who_comes_while_the_last_ones_leave_is_not_waited_for(edge: EdgeInMemory) -> None:
+    first, slow = edge.join(), edge.join()
+    left: list[None] = []
+    edge.factory.hang_up(5.0).addCallback(left.append)
+    new = edge.join()
+    first.vanish()
+    assert not left
+    # Those who are still here are cut off, and nobody else.
+    edge.clock.advance(5.0)
+    slow.flush()
+    new.flush()
+    assert left == [None]
+    assert (slow.is_over, new.is_over) == (True, False)
+
+
 class Crowd:
     """Tunnels that are gone as soon as they are told to end."""
 

@@ -49,6 +49,8 @@ class SshFactory(SSHFactory):
         self.publicKeys = {key.sshType(): key.public() for key in host_keys}
         self._clients: set[Transport] = set()
         self._logins = Logins(parts.clock)
+        # Those who are to leave, and who waits for that.
+        self._leaving: set[Transport] = set()
         self._empty: Deferred[None] | None = None
         portal = portal_for(parts.core, parts.dormants, self._new_client)
         self._windows = WindowBudget(settings.windows)
@@ -79,12 +81,16 @@ class SshFactory(SSHFactory):
         return transport
 
     def hang_up(self, patience: float) -> Deferred[None]:
-        """Fires when every client has left; those who have not within *patience* seconds are cut off."""
+        """
+        Fires when every client has left who is here now; those who have not within *patience* seconds are cut off. An
+        edge that drains listens on, and there may always be somebody who has just come.
+        """
         for transport in list(self._clients):
             if not hasattr(transport, "avatar"):
                 transport.hang_up()
         if not self._clients:
             return succeed(None)
+        self._leaving = set(self._clients)
         self._empty = Deferred()
         bound = self._parts.clock.callLater(patience, self._cut_off)
 
@@ -96,12 +102,13 @@ class SshFactory(SSHFactory):
         return self._empty.addBoth(over)
 
     def _cut_off(self) -> None:
-        for transport in list(self._clients):
+        for transport in list(self._leaving):
             transport.hang_up()
 
     def _lost(self, transport: Transport) -> None:
         self._clients.discard(transport)
-        if not self._clients and self._empty is not None:
+        self._leaving.discard(transport)
+        if not self._leaving and self._empty is not None:
             empty, self._empty = self._empty, None
             empty.callback(None)
 
