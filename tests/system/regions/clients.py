@@ -74,6 +74,9 @@ class Client:
         self._sessions = 0
         self._turn = 0
         self._wanted_edge: str | None = None
+        # Not while a move is under way: what it comes to is awaited before another ssh is started.
+        self._moved = asyncio.Event()
+        self._moved.set()
         self._current: Session | None = None
         self._others: set[asyncio.Task[None]] = set()
 
@@ -82,12 +85,10 @@ class Client:
             await server.start()
         wait = _AGAIN
         while True:
-            session = self._current = await self._start(self._next_edge())
-            await session.over.wait()
-            # A move puts another in its place.
-            while self._current is not None and self._current is not session:
-                session = self._current
-                await session.over.wait()
+            await self._moved.wait()
+            if self._current is None or self._current.over.is_set():
+                self._current = await self._start(self._next_edge())
+            session = await self._last_of(self._current)
             if session.is_live.is_set():
                 wait = _AGAIN
             else:
@@ -96,6 +97,15 @@ class Client:
             if self._wanted_edge is None:
                 await asyncio.sleep(wait)
 
+    async def _last_of(self, session: Session) -> Session:
+        """Returns when *session* is over, or the one that a move has put in its place."""
+        while True:
+            await session.over.wait()
+            await self._moved.wait()
+            if self._current is None or self._current is session:
+                return session
+            session = self._current
+
     def _next_edge(self) -> str:
         edge, self._wanted_edge = self._wanted_edge, None
         return edge or self._member.edges[self._turn % len(self._member.edges)]
@@ -103,17 +113,19 @@ class Client:
     async def move(self, edge: str) -> None:
         """A second ssh, with force; the first one is told, and ends by itself."""
         old = self._current
+        self._moved.clear()
         self._tell("moves", self._sessions, edge)
         new = await self._start(edge, force=True)
         live = asyncio.ensure_future(new.is_live.wait())
         over = asyncio.ensure_future(new.over.wait())
         await asyncio.wait((live, over), return_when=asyncio.FIRST_COMPLETED)
         if live.done():
-            moved, self._current = self._current, new
-            # Where the first one was lost meanwhile, the loop has begun another, which nobody wants any more.
-            await self._see_off(moved, _TOLD if moved is old else 0.0)
+            self._current = new
+        self._moved.set()
         live.cancel()
         over.cancel()
+        if self._current is new:
+            await self._see_off(old, _TOLD)
 
     async def vanish(self, edge: str, seconds: float) -> None:
         """The running ssh stands still, as a laptop that was shut; the loop starts another at *edge*."""

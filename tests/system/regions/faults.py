@@ -81,7 +81,7 @@ class Breakable:
 
 
 # How often one kind comes, next to the others.
-_WEIGHTS = {Kill: 4, Freeze: 3, Restart: 2, Cut: 4, Move: 5, Vanish: 3}
+_WEIGHTS = {Kill: 4, Freeze: 3, Restart: 4, Cut: 4, Move: 5, Vanish: 3}
 # Seconds: between two faults, and that one lasts.
 _GAP = 2.0
 _SHORTEST, _LONGEST = 0.5, 9.0
