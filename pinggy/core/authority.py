@@ -27,6 +27,7 @@ from pinggy.core.news import NamesLive
 from pinggy.core.patience import Patience
 from pinggy.core.places import displaced, displaced_by, placed
 from pinggy.core.records import Records
+from pinggy.core.room import NoRoom, account_has_room, address_has_room, outcome_of
 from pinggy.core.takeover import How, Outcome, Probes, settle
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
@@ -34,7 +35,6 @@ from pinggy.tunnel.grant import Identity, Limits
 from pinggy.tunnel.refusals import (
     Conflict,
     LeaseLost,
-    LimitReached,
     MalformedMessage,
     NotAuthentic,
     Refusal,
@@ -165,7 +165,7 @@ class Authority:
 
         def run(gone: Mapping[str, How]) -> Deferred[Outcome]:
             work = self._ledger.transact(lambda ledger: self._authorize(ledger, edge, message, subnet, gone))
-            return work.addCallback(self._authorized)
+            return work.addErrback(outcome_of).addCallback(self._authorized)
 
         return Deferred.fromCoroutine(settle(run, self._probes))
 
@@ -194,7 +194,8 @@ class Authority:
             if edge.draining:
                 raise refusals.EdgeDraining.of()
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
-            refusal = await self._too_many(ledger, identity, subnet)
+            crowd = await ledger.crowd(identity.account, subnet)
+            refusal = address_has_room(self._settings.limits, crowd, anonymous=identity.account is None)
             if refusal is not None:
                 return Outcome(answer=self._answer(identity, expires_in, _refused(message.wants, refusal), ()))
             await ledger.add_tunnel(
@@ -225,6 +226,12 @@ class Authority:
             ),
         )
         results = await claims.serve(message.wants)
+        met = tuple(claims.met.values())
+        if tunnel is None and identity.account is not None and any(isinstance(result, Granted) for result in results):
+            refusal = account_has_room(self._settings.limits, crowd, len(claims.ended))
+            if refusal is not None:
+                answer = self._answer(identity, expires_in, _refused(message.wants, refusal), ())
+                raise NoRoom(Outcome(answer=answer, met=met))
         old: tuple[Handover, ...] = ()
         if tunnel is None and not any(isinstance(result, Granted) for result in results):
             await ledger.forget_tunnel(message.tunnel)
@@ -237,7 +244,7 @@ class Authority:
         return Outcome(
             answer=self._answer(identity, expires_in, results, old),
             ended=tuple(how for _, how in claims.ended),
-            met=tuple(claims.met.values()),
+            met=met,
         )
 
     def _answer(
@@ -255,19 +262,6 @@ class Authority:
             expires_in=expires_in,
             lost=tuple(Lost(tunnel=each.tunnel, code=each.reason.code, text=each.reason.text) for each in old),
         )
-
-    async def _too_many(self, ledger: Transaction, identity: Identity, subnet: str) -> LimitReached | None:
-        limits = self._settings.limits
-        crowd = await ledger.crowd(identity.account, subnet)
-        if crowd.new_of_subnet >= limits.new_tunnels_per_minute_per_address:
-            return LimitReached("Too many tunnels were started from your address within a minute: wait a little.")
-        if identity.account is None and crowd.anonymous_of_subnet >= limits.anonymous_tunnels_per_address:
-            return LimitReached(
-                f"Your address has {crowd.anonymous_of_subnet} anonymous tunnels already: close one, or use a token."
-            )
-        if identity.account is not None and crowd.of_account >= limits.tunnels_per_account:
-            return LimitReached(f"Your account has {crowd.of_account} tunnels already: close one first.")
-        return None
 
     def live(self, edge: EdgeEntry, message: Live) -> Deferred[Done]:
         """Fails with the reason where the tunnel is over, with `LeaseLost` where it is not this edge's."""

@@ -351,3 +351,24 @@ async def test_whether_the_newest_wins_can_be_changed_and_is_shown(start: Start)
     for prefix in ("nobodys", "\0"):
         with pytest.raises(refusals.NotFound):
             await core.operator.set_token(office.SetToken(prefix=prefix, newest_wins=True))
+
+
+# -- limits -------------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+@pytest.mark.parametrize("force", [False, True])
+async def test_an_account_that_has_all_its_tunnels_may_take_the_name_of_one(start: Start, force: bool) -> None:
+    core = await start(limits=suite.limits(tunnels_per_account=1))
+    edge, far = await registered(core, "e1"), await registered(core, "e2", "eu")
+    token = await token_of(core, "ann")
+    old = tunnel_id()
+    await edge.authorize(ask(http(1, "blog"), by=token, tunnel=old))
+    # One more than that it may not have.
+    assert codes(await far.authorize(ask(http(1, "free"), by=token, tunnel=tunnel_id()))) == ["limit-reached"]
+    assert codes(await far.authorize(ask(http(1), by=token, tunnel=tunnel_id()))) == ["limit-reached"]
+    async with answering(edge, old):
+        # Its client has vanished; or it is taken by force.
+        answer = await far.authorize(ask(http(1, "blog"), by=token, tunnel=tunnel_id(), force=force))
+    assert granted(answer).name == "blog"
+    assert len((await core.operator.tunnels()).tunnels) == 1
