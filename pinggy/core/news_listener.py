@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg2
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
@@ -59,6 +59,8 @@ class NewsListener:
         self._over: Deferred[None] | None = None
         self._to_carry: list[str] = []
         self._carrying = False
+        # Each fires when what was asked of the database is answered, or lost.
+        self._in_hand: set[Deferred[None]] = set()
         news.carry = self._carry
 
     @property
@@ -71,7 +73,7 @@ class NewsListener:
         return self._listens
 
     def stop(self) -> Deferred[None]:
-        """Fires when the connection is closed."""
+        """Fires when the connection is closed, and nothing more is awaited of it."""
         self._stopped = True
         if self._connection is not None:
             self._connection.close()
@@ -79,9 +81,9 @@ class NewsListener:
             self._waiting.cancel()
         if not self._listens.called:
             self._listens.callback(None)
-        over: Deferred[None] = Deferred()
-        (self._over or succeed(None)).addCallback(over.callback)
-        return over
+        return gatherResults([_fired_like(each) for each in (self._over or succeed(None), *self._in_hand)]).addCallback(
+            lambda _: None
+        )
 
     async def _listen_for_ever(self) -> None:
         pause = _FIRST_PAUSE
@@ -149,6 +151,8 @@ class NewsListener:
     async def _ask(self, connection: _Listening, sql: str, *values: object) -> None:
         """Closes *connection* where it is not answered."""
         bound = self._reactor.callLater(_ANSWER, connection.close)
+        over: Deferred[None] = Deferred()
+        self._in_hand.add(over)
         try:
             await connection.runOperation(sql, values)
         except psycopg2.Error:
@@ -159,6 +163,8 @@ class NewsListener:
         finally:
             if bound.active():
                 bound.cancel()
+            self._in_hand.discard(over)
+            over.callback(None)
 
     async def _wait(self, event: Deferred[None]) -> None:
         """Until *event*, or the end."""
@@ -188,3 +194,9 @@ class NewsListener:
 
     def _broke(self, failure: Failure) -> None:
         self._log.failure("listening for news broke", failure)
+
+
+def _fired_like(call: Deferred[None]) -> Deferred[None]:
+    fired: Deferred[None] = Deferred()
+    call.addCallback(fired.callback)
+    return fired

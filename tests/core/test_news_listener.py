@@ -10,6 +10,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from pinggy.core.connections import Servers
 from pinggy.core.news import EdgesChanged, News
@@ -101,3 +102,21 @@ async def test_it_can_be_stopped_at_any_step_of_its_start(postgres: Databases, m
         await turn
     await listener.stop()
     await listening
+
+
+@asynchronous
+@pytest.mark.parametrize("turns", range(4))
+async def test_nothing_is_left_of_what_is_on_its_way_to_other_cores_when_it_stops(
+    postgres: Databases, turns: int
+) -> None:
+    news = News()
+    listener = NewsListener(reactor, Servers(reactor, postgres.url, 10.0), news)
+    await listener.start()
+    before = reactor.getDelayedCalls()
+    for _ in range(50):
+        news.say(EdgesChanged())
+    for _ in range(turns):
+        await deferLater(reactor, 0, lambda: None)
+        news.say(EdgesChanged())
+    await listener.stop()
+    assert [each for each in reactor.getDelayedCalls() if each not in before] == []
