@@ -23,6 +23,8 @@ from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import (
     ClientLeft,
     ClientSilent,
+    EdgeDraining,
+    EdgeStopping,
     Expired,
     Fault,
     LimitReached,
@@ -38,6 +40,9 @@ log = Logger()
 SILENCE = 0.02  # seconds without another request: Go clients wait for each reply before they ask again
 NOTHING_ASKED = 30.0  # seconds after the login in which a forwarding must be asked for
 NOTHING_LEFT = 2.0  # seconds for another request when nothing is left, or a terminal is there and nothing was asked
+# Seconds for which the records of a tunnel that was sent away lead visitors here still: they wait for it, or are passed
+# on to where it is by then. A resolver that asked in between would say for long that there is no such name.
+LINGER = 3.0
 MOST_REMEMBERED = 32  # refusals that are told to a terminal which opens later
 MOST_ASKED = 256  # forwardings asked for in one connection; the core's limit is lower
 
@@ -91,6 +96,8 @@ class ClientTunnel:
         self._idle = Timer(parts.clock, self._nothing_to_do)
         self._expiry = Timer(parts.clock, lambda: self.end(Expired.of()))
         self._grace = Timer(parts.clock, self._leave)
+        self._linger = Timer(parts.clock, self._linger_no_more)
+        self._lingering: Deferred[None] | None = None
         self._idle.start(NOTHING_ASKED)
 
     # -- what the way in says -----------------------------------------------------------------------------------
@@ -163,7 +170,7 @@ class ClientTunnel:
         End the tunnel; fires when names, ports and records have been given back. The first reason counts.
 
         Its client is told at once. Visitors who are being served have *grace* seconds until it is left; to end it once
-        more without any cuts that short.
+        more without any cuts that short; where the edge stops, also the time for which its records linger.
         """
         if self._end is None:
             self._end = reason
@@ -179,6 +186,8 @@ class ClientTunnel:
                 self._wind_up()
         elif grace <= 0:
             self._leave()
+            if isinstance(reason, EdgeStopping):
+                self._linger_no_more()
         if self._closed:
             return succeed(None)
         closed: Deferred[None] = Deferred(self._awaiting_close.remove)
@@ -359,7 +368,22 @@ class ClientTunnel:
             dormant = self._opening.sleeping(asks, live.ticket, live.limits, live.usage())
             fate = await self._parts.dormants.part(dormant, reason.code)
         if fate is not Fate.KEPT:
-            await self._opening.undo(asks, reason.code, whole=True, released=fate is Fate.RELEASED)
+            released = fate is Fate.RELEASED
+            # A newer owner's records are not touched by what is withdrawn late: its epoch is lower.
+            linger = self._start_to_linger() if isinstance(reason, EdgeDraining) else None
+            await self._opening.undo(asks, reason.code, whole=True, released=released, linger=linger)
+
+    def _start_to_linger(self) -> Deferred[None]:
+        lingering: Deferred[None] = Deferred()
+        self._lingering = lingering
+        self._linger.start(LINGER)
+        return lingering
+
+    def _linger_no_more(self) -> None:
+        self._linger.stop()
+        lingering, self._lingering = self._lingering, None
+        if lingering is not None:
+            lingering.callback(None)
 
     def _close(self, _: object) -> None:
         self._closed = True

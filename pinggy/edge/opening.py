@@ -172,10 +172,18 @@ class Opening:
             ask.took = str(watch)
         return granted
 
-    async def undo(self, asks: Iterable[Ask], code: str, whole: bool = False, *, released: bool = False) -> None:
+    async def undo(
+        self,
+        asks: Iterable[Ask],
+        code: str,
+        whole: bool = False,
+        *,
+        released: bool = False,
+        linger: Deferred[None] | None = None,
+    ) -> None:
         """
         Take back what was done for *asks*; with *whole*, the tunnel itself, for the reason *code*. *released*: the core
-        knows already.
+        knows already. The records stand until *linger* fires.
 
         What cannot be taken back is logged: the lease will.
         """
@@ -184,17 +192,25 @@ class Opening:
         numbers = None if whole else tuple(ask.number for ask in asks)
         for ask in asks:
             self._undo_here(ask)
-        if records:
-            try:
-                await self.parts.zone.withdraw(records)
-            except ZoneError as error:
-                log.warn("could not withdraw the names of tunnel {tunnel}: {error}", tunnel=self.tunnel, error=error)
+        if linger is None:
+            await self._withdraw(records)
         if (whole or numbers) and not released:
             release = Release(tunnel=self.tunnel, code=code, numbers=numbers, usage=self.owner.usage())
             try:
                 await self.parts.core.release(release)
             except Refusal as refusal:
                 log.warn("could not release tunnel {tunnel}: {why}", tunnel=self.tunnel, why=refusal.text)
+        if linger is not None:
+            await linger
+            await self._withdraw(records)
+
+    async def _withdraw(self, records: list[NameRecord]) -> None:
+        if not records:
+            return
+        try:
+            await self.parts.zone.withdraw(records)
+        except ZoneError as error:
+            log.warn("could not withdraw the names of tunnel {tunnel}: {error}", tunnel=self.tunnel, error=error)
 
     def close_to_visitors(self, asks: Iterable[Ask]) -> None:
         """From here on nobody finds those of *asks* that are live; those who have are served still."""

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from pinggy.certificates import Certificates, CertificateUnusable
 from pinggy.dns.zone import Probe, Zone
 from pinggy.edge.client import Peer
+from pinggy.edge.client_tunnel import LINGER
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
@@ -323,7 +324,8 @@ class EdgeService(Service):
         await ssh.hang_up(GRACE + GOODBYE)
         if had_tunnels:
             # Whoever remembers the old records comes here for as long.
-            await deferLater(self._reactor, max(0.0, last + self._settings.zone.ttl - self._reactor.seconds()))
+            last += LINGER + self._settings.zone.ttl
+            await deferLater(self._reactor, max(0.0, last - self._reactor.seconds()))
             await self._let_visitors_finish()
 
     async def _let_visitors_finish(self) -> None:
@@ -360,7 +362,7 @@ class EdgeService(Service):
             self._ports.close()
         if self._peering is not None:
             await self._peering.stop_listening()
-        await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in self.tunnels])
+        await gatherResults([tunnel.end(EdgeStopping.of()) for tunnel in (*self.tunnels, *self.tunnels.all_begun())])
         if self._dormants is not None:
             await self._dormants.give_back_all()
         if self._ssh is not None:

@@ -195,6 +195,9 @@ class Tunnels:
         """Nothing of *tunnel* is left, if it ever began."""
         self._begun.pop(tunnel, None)
 
+    def all_begun(self) -> list[Begun]:
+        return list(self._begun.values())
+
     def begun(self, tunnel: str) -> Begun | None:
         return self._begun.get(tunnel)
 

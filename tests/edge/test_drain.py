@@ -9,10 +9,11 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from pinggy.edge.client_tunnel import LINGER
 from pinggy.edge.drain import CORE_PATIENCE, EdgeDrain
 from pinggy.edge.tunnels import Tunnels
 from pinggy.testing.core import FakeCore, now
-from pinggy.tunnel.refusals import EdgeDraining, Refusal
+from pinggy.tunnel.refusals import EdgeDraining, EdgeStopping, Refusal
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Pair, Session
 from tests.support.streams import FakeClient, live_forwarding
@@ -104,6 +105,30 @@ def test_visitors_of_a_tunnel_that_is_closed_finish(edge: EdgeInMemory) -> None:
     assert session.status is None
     pair.advance(5)
     assert session.status == 1
+
+
+def test_the_record_leads_visitors_here_until_the_client_may_be_elsewhere(edge: EdgeInMemory) -> None:
+    pair, session = with_terminal(edge, edge.core.account("alice", names=("blog",)).reveal())
+    edge.drain.begin(say=True)
+    pair.flush()
+    assert session.lines[-1] == SORRY
+    assert now(edge.core.operator.tunnels()).tunnels == ()
+    pair.advance(LINGER - 0.1)
+    assert list(edge.zone.records) == ["blog.a.example"]
+    pair.advance(0.1)
+    assert edge.zone.records == {}
+
+
+def test_a_stop_waits_for_no_record(edge: EdgeInMemory) -> None:
+    pair, _ = with_terminal(edge, edge.core.account("alice", names=("blog",)).reveal())
+    edge.drain.begin(say=True)
+    pair.flush()
+    assert len(edge.zone.records) == 1
+    over: list[Any] = []
+    for begun in edge.tunnels.all_begun():
+        begun.end(EdgeStopping.of()).addCallback(over.append)
+    assert over == [None]
+    assert edge.zone.records == {}
 
 
 def test_a_core_that_is_away_is_not_waited_for_but_told_when_it_is_back(edge: EdgeInMemory) -> None:

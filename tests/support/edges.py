@@ -29,6 +29,7 @@ from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.testing.core import FakeCore, now
 from pinggy.tunnel.addresses import PublicFace
+from pinggy.tunnel.refusals import EdgeStopping
 from pinggy.wire.messages import Register
 from tests.support.ssh_pair import Pair
 
@@ -174,6 +175,9 @@ class EdgeInMemory:
         """Break every connection, and see that nothing of it is left."""
         for pair in self._pairs:
             pair.vanish()
+        # As a stop does: what lingers is withdrawn.
+        for begun in self.tunnels.all_begun():
+            begun.end(EdgeStopping.of())
         self.stop_orders()
         assert len(self.tunnels) == 0
         assert self.tunnels.begun_count == 0
