@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
@@ -70,7 +70,7 @@ class Edge:
     async def renew(self) -> None:
         usages = tuple(Usage(tunnel=each, received=1, sent=1, visitors=1) for each in self.tunnels)
         renewed = await self._core.renew(Renew(instance=INSTANCE, tunnels=usages))
-        assert renewed.lost == (), f"{len(renewed.lost)} tunnels were lost"
+        assert renewed.lost == (), f"{len(renewed.lost)} tunnels were lost: {renewed.lost[:1]}"
 
 
 async def measure(reactor: Any, deployment: Deployment, arguments: argparse.Namespace) -> None:
@@ -85,11 +85,15 @@ async def measure(reactor: Any, deployment: Deployment, arguments: argparse.Name
         client = HttpCoreClient(reactor, f"http://127.0.0.1:{deployment.core_port}", Secret(added.stdout.strip()))
         edges.append((client, Edge(client)))
     started = time.perf_counter()
+
+    def renew_all() -> Deferred[Any]:
+        return gatherResults([Deferred.fromCoroutine(edge.renew()) for _, edge in edges if edge.tunnels])
+
+    renewing = LoopingCall(renew_all)
+    renewing.start(LEASE / 3)
     for _, edge in edges:
         await edge.open(arguments.tunnels // arguments.edges)
-        for _, other in edges:
-            if other.tunnels:
-                await other.renew()
+    renewing.stop()
     print(f"{arguments.tunnels} tunnels were authorized and live in {time.perf_counter() - started:.0f} s")
     before, database = spent(core.process.pid), spent(postmaster)
     began = time.perf_counter()
