@@ -63,7 +63,14 @@ _ORDERS_SECONDS = 30.0
 # take a moment to know.
 _AGAIN = (0.0, 0.1, 0.3, 1.0)  # seconds
 _SETTLED = 0.5  # seconds after which a cut is not the same one
-_CUT = (ResponseNeverReceived, ResponseFailed, RequestNotSent, ConnectionLost, ConnectionDone)
+_CUT = (
+    ResponseNeverReceived,
+    ResponseFailed,
+    RequestTransmissionFailed,
+    RequestNotSent,
+    ConnectionLost,
+    ConnectionDone,
+)
 
 
 class _QuietFactory(_HTTP11ClientFactory):

@@ -9,11 +9,12 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.task import deferLater
 
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
 from pinggy.tunnel.refusals import CoreAway
-from pinggy.wire.messages import Nobody, Register, Renew, Renewed
+from pinggy.wire.messages import Nobody, Register, Renew, Renewed, Usage
 from pinggy.wire.orders import AskOrders
 from tests.support import postgres as real
 from tests.support.balancer import LOOPBACK, Balancer
@@ -68,6 +69,17 @@ async def test_calls_that_are_cut_with_all_connections_are_answered(house: House
         calls = [house.edge.renew(NOTHING) for _ in range(3)]
         house.balancer.cut()
         assert await gatherResults(calls) == [Renewed()] * 3
+
+
+@asynchronous
+async def test_a_call_that_is_cut_while_it_is_sent_is_answered(house: House) -> None:
+    usages = tuple(Usage(tunnel=f"{number:032x}") for number in range(3000))
+    for turns in range(12):
+        call = house.edge.renew(Renew(instance="i", tunnels=usages))
+        for _ in range(turns):
+            await deferLater(reactor, 0)
+        house.balancer.cut()
+        assert len((await call).lost) == len(usages)
 
 
 @pytest.mark.parametrize("which", [0, 1])
