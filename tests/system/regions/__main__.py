@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.system.regions import driver, namespaces
 
 # Seconds of one round, and of the start and the end.
-_ROUND = 48.0
+_ROUND = 50.0
 _AROUND = 20.0
 
 

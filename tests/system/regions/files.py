@@ -28,7 +28,7 @@ class Timing:
     lease: float = 5.0
     zone_interval: float = 5.0
     report_interval: float = 10.0
-    silence: float = 8.0
+    silence: float = 6.0
     drain: float = 2.0
     ttl: int = 5
 
