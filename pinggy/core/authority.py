@@ -27,7 +27,7 @@ from pinggy.core.news import NamesLive
 from pinggy.core.patience import Patience
 from pinggy.core.places import displaced, displaced_by, placed
 from pinggy.core.records import Records
-from pinggy.core.room import NoRoom, account_has_room, address_has_room, outcome_of
+from pinggy.core.room import NoRoom, account_has_room, outcome_of, pace_is_kept
 from pinggy.core.takeover import How, Outcome, Probes, settle
 from pinggy.settings import Secret
 from pinggy.tunnel import refusals
@@ -195,7 +195,7 @@ class Authority:
                 raise refusals.EdgeDraining.of()
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             crowd = await ledger.crowd(identity.account, subnet)
-            refusal = address_has_room(self._settings.limits, crowd, anonymous=identity.account is None)
+            refusal = pace_is_kept(self._settings.limits, crowd, anonymous=identity.account is None)
             if refusal is not None:
                 return Outcome(answer=self._answer(identity, expires_in, _refused(message.wants, refusal), ()))
             await ledger.add_tunnel(

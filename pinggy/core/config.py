@@ -77,7 +77,10 @@ class PortSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
-    """Counts. An address is one IPv4 address or one IPv6 /64."""
+    """
+    Counts. An address is one IPv4 address or one IPv6 /64. *new_tunnels_per_minute_per_address* is for those without an
+    account; an account may start as many a minute besides all that it may have.
+    """
 
     anonymous_tunnels_per_address: int = 20
     new_tunnels_per_minute_per_address: int = 60

@@ -208,11 +208,14 @@ def news_of(ended: Sequence[Ended]) -> tuple[Item, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """How many tunnels there are: live of an account, live anonymous of a subnet, begun there in the last minute."""
+    """
+    How many tunnels there are: live of an account, live anonymous of a subnet; and *new*, begun in the last minute: of
+    the account, or where there is none, anonymous of the subnet.
+    """
 
     of_account: int
     anonymous_of_subnet: int
-    new_of_subnet: int
+    new: int
 
 
 class Edges(Protocol):

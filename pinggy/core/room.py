@@ -20,10 +20,13 @@ class NoRoom(Exception):
         self.outcome = outcome
 
 
-def address_has_room(limits: LimitSettings, crowd: Crowd, *, anonymous: bool) -> LimitReached | None:
-    """Why not, if so; it is known before anything is claimed."""
-    if crowd.new_of_subnet >= limits.new_tunnels_per_minute_per_address:
+def pace_is_kept(limits: LimitSettings, crowd: Crowd, *, anonymous: bool) -> LimitReached | None:
+    """Why not, if so, also of an account that starts too many; it is known before anything is claimed."""
+    if anonymous and crowd.new >= limits.new_tunnels_per_minute_per_address:
         return LimitReached("Too many tunnels were started from your address within a minute: wait a little.")
+    # When an edge dies, all that an account has comes back at once, from one address perhaps with others of a team.
+    if not anonymous and crowd.new >= limits.new_tunnels_per_minute_per_address + limits.tunnels_per_account:
+        return LimitReached("Too many tunnels were started by your account within a minute: wait a little.")
     if anonymous and crowd.anonymous_of_subnet >= limits.anonymous_tunnels_per_address:
         return LimitReached(
             f"Your address has {crowd.anonymous_of_subnet} anonymous tunnels already: close one, or use a token."

@@ -444,11 +444,16 @@ class _MemoryTunnelBook(_Paper):
 
     async def crowd(self, account: str | None, subnet: str) -> Crowd:
         live = list(self._books.tunnels.values())
+
+        def is_theirs(tunnel: _Tunnel) -> bool:
+            whose = tunnel.new.identity.account
+            return whose == account and (account is not None or tunnel.new.subnet == subnet)
+
         here = [*live, *(ended.tunnel for ended in self._books.ended.values())]
         return Crowd(
             of_account=sum(account is not None and each.new.identity.account == account for each in live),
             anonymous_of_subnet=sum(each.new.subnet == subnet and each.new.identity.account is None for each in live),
-            new_of_subnet=sum(each.new.subnet == subnet and each.started > self._now - 60 for each in here),
+            new=sum(is_theirs(each) and each.started > self._now - 60 for each in here),
         )
 
     async def end_of(self, tunnel: str) -> Refusal | None:

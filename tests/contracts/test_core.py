@@ -1093,6 +1093,23 @@ async def test_new_tunnels_of_one_address_are_limited_by_the_minute(start: Start
 
 
 @asynchronous
+async def test_an_account_may_start_all_that_it_may_have_at_once_and_some_more(start: Start) -> None:
+    core = await start(limits=limits(new_tunnels_per_minute_per_address=1, tunnels_per_account=2))
+    edge = await core.edge()
+    ann, bob = await token_of(core, "ann"), await token_of(core, "bob")
+    # Somebody without an account at the same address is not counted with them, nor they with him.
+    assert codes(await edge.authorize(ask(http(1)))) == ["granted"]
+    for _ in range(3):
+        tunnel = tunnel_id()
+        assert codes(await edge.authorize(ask(http(1), by=ann, tunnel=tunnel))) == ["granted"]
+        await edge.release(Release(tunnel=tunnel, code="client-left"))
+    assert codes(await edge.authorize(ask(http(1), by=ann))) == ["limit-reached"]
+    assert codes(await edge.authorize(ask(http(1), by=bob))) == ["granted"]
+    core.age(61)
+    assert codes(await edge.authorize(ask(http(1), by=ann))) == ["granted"]
+
+
+@asynchronous
 async def test_tunnels_of_one_account_are_limited(start: Start) -> None:
     core = await start(limits=limits(tunnels_per_account=1))
     edge = await core.edge()

@@ -66,18 +66,20 @@ class TunnelStatements(Statements):
         self._later("UPDATE tunnels SET lease = now() + make_interval(secs => %s) WHERE id = %s", lease, tunnel)
 
     async def crowd(self, account: str | None, subnet: str) -> Crowd:
+        whose, who = ("subnet = %s AND account IS NULL", subnet) if account is None else ("account = %s", account)
         row = await self._row(
-            "SELECT (SELECT count(*) FROM tunnels WHERE account = %s),"
+            "SELECT (SELECT count(*) FROM tunnels WHERE account = %s),"  # noqa: S608
             " (SELECT count(*) FROM tunnels WHERE subnet = %s AND account IS NULL),"
-            " (SELECT count(*) FROM tunnels WHERE subnet = %s AND started > now() - interval '1 minute')"
-            " + (SELECT count(*) FROM ended_tunnels WHERE subnet = %s AND started > now() - interval '1 minute')",
+            f" (SELECT count(*) FROM tunnels WHERE {whose} AND started > now() - interval '1 minute')"
+            f" + (SELECT count(*) FROM ended_tunnels WHERE {whose} AND started > now() - interval '1 minute'"
+            " AND ended > now() - interval '1 minute')",
             account,
             subnet,
-            subnet,
-            subnet,
+            who,
+            who,
         )
         assert row is not None
-        return Crowd(of_account=row[0], anonymous_of_subnet=row[1], new_of_subnet=row[2])
+        return Crowd(of_account=row[0], anonymous_of_subnet=row[1], new=row[2])
 
     async def end_of(self, tunnel: str) -> Refusal | None:
         row = await self._row(
