@@ -281,8 +281,11 @@ class Operator:
                 raise NotFound(f"There is no edge {echo(name)}.")
             start = await ledger.register_edge(name, f"removed-{secrets.token_hex(8)}", ())
             ended = await ledger.end(start.left, ClosedByOperator.of())
+            # Its neighbours are known only while it is there.
+            orders = await displaced_by(ledger, ended)
             if not await ledger.remove_edge(name):
                 raise NotFound(f"There is no edge {echo(name)}.")
+            await ledger.order(orders)
             await ledger.tell(EdgesChanged(), *news_of(ended))
             return Done()
 

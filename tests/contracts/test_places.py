@@ -191,6 +191,19 @@ async def test_a_port_that_the_operator_takes_away_is_nobodys(start: Start) -> N
 
 
 @asynchronous
+async def test_the_ports_of_an_edge_that_was_removed_are_nobodys(start: Start) -> None:
+    core = await start()
+    token = await token_of(core, "acme", ports=(20001,))
+    one, two = await relaying(core, "e1", "us"), await relaying(core, "e2", "us")
+    await made_live(one, "1" * 32, await one.authorize(ask(tcp(1, 20001), by=token, tunnel="1" * 32)))
+    told = (await orders(two, "e2"))[-1]
+    assert isinstance(told, Placed)
+    await core.operator.remove_edge("e1")
+    over = (await orders(two, "e2", told.number))[-1]
+    assert over == Displaced(name=told.place.name, epoch=told.place.epoch, number=over.number)
+
+
+@asynchronous
 async def test_the_ports_of_an_edge_that_was_killed_are_nobodys(start: Start) -> None:
     core = await start()
     token = await token_of(core, "acme", ports=(20001,))
