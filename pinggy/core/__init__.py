@@ -31,6 +31,8 @@ places
     where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by.
 records
     grants as records of the zone, signed with the key of `grant_key`.
+key_file
+    a secret that all cores share: `grant_key` and `relay_ca` keep theirs in one.
 managed_postgres
     a PostgreSQL of our own, for the default; `postgres_binaries` finds its programs, `postgres_program` is one that
     runs, `postgres_left_over` the server of a process that was killed.

@@ -8,7 +8,6 @@ what the core knows of who asks.
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pinggy.core.key_file import ensure_key_file
 from pinggy.settings import SettingsError
 from pinggy.tunnel.refusals import MalformedMessage, NotFound
 from pinggy.wire.places import EDGE_URI, Certified, Certify
@@ -66,20 +66,8 @@ def certified(authority: RelayAuthority | None, edge: str, message: Certify, now
 
 
 def ensure_relay_authority(path: Path, now: datetime) -> RelayAuthority:
-    """
-    The authority in the file *path* (PEM, key and certificate, mode 0600), made if there is none. Raises
-    `SettingsError`.
-
-    Of two cores that make it at once, one does: the other takes what is there.
-    """
-    try:
-        if not path.exists():
-            _make(path, now)
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{_SETTING} names {path}, which others may read: chmod 600 {path}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{_SETTING} names {path}, which is of no use: {error.strerror}.") from error
+    """The authority in the file *path* (PEM, key and certificate), made if there is none. Raises `SettingsError`."""
+    data = ensure_key_file(_SETTING, path, lambda: _make(now))
     try:
         key = load_pem_private_key(data, password=None)
         certificate = x509.load_pem_x509_certificate(data)
@@ -92,8 +80,7 @@ def ensure_relay_authority(path: Path, now: datetime) -> RelayAuthority:
     return RelayAuthority(certificate, key)
 
 
-def _make(path: Path, now: datetime) -> None:
-    """Whole or not at all, and never over one that is there."""
+def _make(now: datetime) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"pinggy relay CA {secrets.token_hex(8)}")
     certificate = (
@@ -102,19 +89,8 @@ def _make(path: Path, now: datetime) -> None:
         .add_extension(_signs_certificates(), critical=True)
         .sign(key, hashes.SHA256())
     )
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.write(certificate.public_bytes(Encoding.PEM))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + certificate.public_bytes(Encoding.PEM)
 
 
 def _builder(
