@@ -7,6 +7,7 @@ The map (imports point down only; ``make check`` holds it)::
     core | edge | gate           the daemons; they never import each other
     dns  daemon  metrics         the names that we own; what daemons do alike under twistd; numbers for Prometheus
     certificates  trust          what we show in TLS; whom we believe
+    issuing                      certificates of our own making
     wire | http                  pure: what edge and core say; what visitors say
     tunnel                       pure: what a tunnel is
     settings  sockets            TOML to frozen values; where something listens

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pinggy.core.key_file import ensure_key_file
+from pinggy.issuing import Issued, new_authority, sign_leaf
 from pinggy.settings import SettingsError
 from pinggy.tunnel.refusals import MalformedMessage, NotFound
 from pinggy.wire.places import EDGE_URI, Certified, Certify
@@ -29,29 +29,21 @@ _SETTING = "The setting core.relay_ca"
 _AUTHORITY_LIFE = timedelta(days=3652)
 _LIFE = timedelta(hours=24)
 _RENEW = timedelta(hours=8)
-# Clocks differ: what is signed now shall be good on a machine that is a little behind.
-_BACKDATED = timedelta(hours=1)
 _LONGEST_REQUEST = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RelayAuthority:
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
+class RelayAuthority(Issued):
     def certify(self, edge: str, message: Certify, now: datetime) -> Certified:
         """The certificate of *edge* for 24 hours from *now*. Raises `MalformedMessage`."""
-        names = [x509.UniformResourceIdentifier(EDGE_URI + edge)]
-        certificate = (
-            _builder(f"pinggy edge {edge}"[:64], self.certificate.subject, _public_key(message.request), now, _LIFE)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
-            .sign(self.key, hashes.SHA256())
+        certificate = sign_leaf(
+            self,
+            f"pinggy edge {edge}",
+            _public_key(message.request),
+            [x509.UniformResourceIdentifier(EDGE_URI + edge)],
+            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+            now,
+            _LIFE,
         )
         return Certified(
             certificate=_text(certificate), authority=_text(self.certificate), renew_in=_RENEW.total_seconds()
@@ -81,31 +73,9 @@ def ensure_relay_authority(path: Path, now: datetime) -> RelayAuthority:
 
 
 def _make(now: datetime) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"pinggy relay CA {secrets.token_hex(8)}")
-    certificate = (
-        _builder(name, name, key.public_key(), now, _AUTHORITY_LIFE)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_signs_certificates(), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private + certificate.public_bytes(Encoding.PEM)
-
-
-def _builder(
-    subject: str | x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject if isinstance(subject, x509.Name) else _name(subject))
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
+    made = new_authority(f"pinggy relay CA {secrets.token_hex(8)}", now, _AUTHORITY_LIFE)
+    private = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + made.certificate.public_bytes(Encoding.PEM)
 
 
 def _public_key(request: str) -> ec.EllipticCurvePublicKey:
@@ -122,24 +92,6 @@ def _public_key(request: str) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedMessage("Certify.request has another key than one of the curve P-256.")
     return key
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _signs_certificates() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _text(certificate: x509.Certificate) -> str:

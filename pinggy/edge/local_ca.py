@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from pinggy.issuing import Issued, new_authority, sign_leaf
 
 CA_LIFE = timedelta(days=3652)
 LEAF_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
-# Clocks differ: what is made now shall be good on a machine that is a little behind.
-_BACKDATED = timedelta(hours=1)
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -40,12 +40,6 @@ class LocalCertificate:
     ca: Path
     certificate: Path
     key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Issued:
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
 
 
 def ensure_local_certificate(folder: Path, domain: str, now: datetime) -> LocalCertificate:
@@ -60,7 +54,7 @@ def ensure_local_certificate(folder: Path, domain: str, now: datetime) -> LocalC
     ca_key = folder / "ca-key.pem"
     ca = _read(paths.ca, ca_key)
     if ca is None or not _lives_on(ca.certificate, now + LEAF_LIFE):
-        ca = _new_authority(now)
+        ca = new_authority(f"pinggy local CA {secrets.token_hex(8)}", now, CA_LIFE)
         _write(ca, paths.ca, ca_key)
     leaf = _read(paths.certificate, paths.key)
     if leaf is None or not _serves(leaf.certificate, ca.certificate, domain, now):
@@ -82,75 +76,15 @@ def _serves(leaf: x509.Certificate, ca: x509.Certificate, domain: str, now: date
     return is_for_domain and leaf.not_valid_before_utc <= now and _lives_on(leaf, now + RENEW_BEFORE)
 
 
-def _new_authority(now: datetime) -> _Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
-    serial = x509.random_serial_number()
-    # Two authorities of one name would confuse a visitor who has both.
-    name = _name(f"pinggy local CA {serial:040x}"[:32])
-    builder = (
-        _certificate(name, name, key.public_key(), serial, now, CA_LIFE)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-    )
-    return _Issued(builder.sign(key, hashes.SHA256()), key)
-
-
-def _new_leaf(ca: _Issued, domain: str, now: datetime) -> _Issued:
+def _new_leaf(ca: Issued, domain: str, now: datetime) -> Issued:
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.DNSName(domain), x509.DNSName(f"*.{domain}")]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in _LOOPBACK]
-    issuer = ca.certificate.subject
-    builder = (
-        # A common name has 64 characters at the most (RFC 5280 A.1); nobody reads it but people.
-        _certificate(_name(domain[:64]), issuer, key.public_key(), x509.random_serial_number(), now, LEAF_LIFE)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
-    )
-    return _Issued(builder.sign(ca.key, hashes.SHA256()), key)
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
+    return Issued(sign_leaf(ca, domain, key.public_key(), names, purposes, now, LEAF_LIFE, signs_only=True), key)
 
 
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    serial: int,
-    now: datetime,
-    life: timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(serial)
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _read(certificate: Path, key: Path) -> _Issued | None:
+def _read(certificate: Path, key: Path) -> Issued | None:
     """What an earlier start has left; None where a file is missing, damaged or not the other's."""
     try:
         issued = x509.load_pem_x509_certificate(certificate.read_bytes())
@@ -161,7 +95,7 @@ def _read(certificate: Path, key: Path) -> _Issued | None:
         issued.public_key()
     ):
         return None
-    return _Issued(issued, private)
+    return Issued(issued, private)
 
 
 def _public(key: object) -> bytes:
@@ -169,7 +103,7 @@ def _public(key: object) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _write(issued: _Issued, certificate: Path, key: Path) -> None:
+def _write(issued: Issued, certificate: Path, key: Path) -> None:
     private = issued.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _replace(key, private, 0o600)
     _replace(certificate, issued.certificate.public_bytes(Encoding.PEM), 0o644)
