@@ -15,6 +15,8 @@ operator
     the values of the operator's calls.
 doctor
     what the core has found, for the operator.
+signed
+    what the core has signed, as text; the two that follow are:
 proof
     the core's signed grant of a name, for zone gates.
 ticket

@@ -1,19 +1,18 @@
 """
 The core's signed grant of one name in the zone: what an edge shows to a zone gate.
 
-A proof is text: base64url of a JSON object, a dot, base64url of its Ed25519 signature (RFC 8032). It says which name
-may point where, by which epoch; whoever shows it may write just that record, or take it away.
+A proof is text: a JSON array, signed as `signed` says. It says which name may point where, by which epoch; whoever
+shows it may write just that record, or take it away.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from pinggy.wire import signed
 
 # The addresses of some 250 edges in one entry.
 LONGEST_PROOF = 16 * 1024
@@ -42,18 +41,16 @@ class Claim:
 def sign(claim: Claim, key: Ed25519PrivateKey) -> str:
     said = [claim.name, claim.epoch, claim.target, list(claim.addresses), *([claim.port] if claim.port else [])]
     body = json.dumps(said, separators=(",", ":")).encode("utf-8")
-    return f"{_encode(body)}.{_encode(key.sign(_CONTEXT + body))}"
+    return signed.sign(_CONTEXT, body, key)
 
 
 def verify(proof: str, key: Ed25519PublicKey) -> Claim:
     """The claim that *proof* makes. Raises `BadProof`."""
     if len(proof) > LONGEST_PROOF:
         raise BadProof("The proof is too long.")
-    body, _, signature = proof.partition(".")
     try:
-        said = _decode(body)
-        key.verify(_decode(signature), _CONTEXT + said)
-    except (binascii.Error, ValueError, InvalidSignature):
+        said = signed.verify(_CONTEXT, proof, key)
+    except signed.BadSignature:
         raise BadProof("The proof is not signed by the core's key.") from None
     return _claim(json.loads(said))
 
@@ -68,11 +65,3 @@ def _claim(said: list[object]) -> Claim:
     assert isinstance(addresses, list)
     assert isinstance(port, int)
     return Claim(name=name, epoch=epoch, target=target, addresses=tuple(addresses), port=port)
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
-
-
-def _decode(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,24 +1,21 @@
 """
 The core's signed word for a tunnel: by it a client is let in again, and its tunnel resumed, while the core is away.
 
-A ticket is text: base64url of a JSON object, a dot, base64url of its Ed25519 signature (RFC 8032). It says whose tunnel
-it is, by which credential, and which names it has, until when. Who holds it must show the credential as well.
+A ticket is text: a JSON object, signed as `signed` says. It says whose tunnel it is, by which credential, and which
+names it has, until when. Who holds it must show the credential as well.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import MalformedMessage
-from pinggy.wire import codec
+from pinggy.wire import codec, signed
 from pinggy.wire.messages import ByToken, Credential, Nobody
 
 LONGEST_TICKET = 128 * 1024
@@ -57,28 +54,18 @@ def digest_of(credential: Credential) -> str:
 
 def sign(ticket: Ticket, key: Ed25519PrivateKey) -> str:
     body = codec.encode(ticket)
-    return f"{_encode(body)}.{_encode(key.sign(_CONTEXT + body))}"
+    return signed.sign(_CONTEXT, body, key)
 
 
 def verify(text: str, key: Ed25519PublicKey) -> Ticket:
     """The ticket that *text* is; whether it is over has to be asked of it. Raises `BadTicket`."""
     if len(text) > LONGEST_TICKET:
         raise BadTicket("The ticket is too long.")
-    body, _, signature = text.partition(".")
     try:
-        said = _decode(body)
-        key.verify(_decode(signature), _CONTEXT + said)
-    except (binascii.Error, ValueError, InvalidSignature):
+        said = signed.verify(_CONTEXT, text, key)
+    except signed.BadSignature:
         raise BadTicket("The ticket is not signed by the core's key.") from None
     try:
         return codec.decode(Ticket, said)
     except MalformedMessage as error:
         raise BadTicket(f"The ticket is of another core's form: {error}") from None
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
-
-
-def _decode(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
