@@ -68,6 +68,12 @@ def test_openssh_with_each_key_exchange(service: Service, web: WebServer, kex: s
         assert ask(service, f"{client.url()}/")["method"] == "GET"
 
 
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"])
+def test_openssh_with_each_host_key(service: Service, web: WebServer, algorithm: str) -> None:
+    with ssh(service, "-T", "-o", f"HostKeyAlgorithms={algorithm}", f"-R0:localhost:{web.port}") as client:
+        assert ask(service, f"{client.url()}/")["method"] == "GET"
+
+
 def test_openssh_as_it_comes_gets_aes_gcm_and_a_strict_key_exchange(service: Service, web: WebServer) -> None:
     with ssh(service, "-v", "-T", f"-R0:localhost:{web.port}", merged=True) as client:
         client.url()
