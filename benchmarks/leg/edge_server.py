@@ -10,6 +10,7 @@ use the machine too.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -58,6 +59,7 @@ async def serve(reactor: Any, folder: str) -> None:
     home = Path(folder) / "edge"
     port = free_port()
     zone = QuickZone()
+    first = 2000 + os.getpid() % 2000
     made = ensure_local_certificate(home / "tls", DOMAIN, datetime.now(UTC))
     edge = make_edge(
         reactor,
@@ -69,7 +71,7 @@ async def serve(reactor: Any, folder: str) -> None:
             face=Face(http_port=port, https_port=port),
             visitors=Visitors(connections_per_address=MOST),
         ),
-        QuickCore(range(2000, 10_000)),
+        QuickCore(range(first, first + 6000)),
         lambda _: (zone, zone),
     )
     Turns(reactor)

@@ -112,7 +112,7 @@ def nginx(folder: Path) -> Iterator[int]:
 
 
 def answers(port: int, *, keep_alive: bool, seconds: float) -> Answers:
-    words = ["wrk", "-t1", "-c32", f"-d{seconds:g}s", "--latency"]
+    words = ["wrk", "-t1", "-c32", f"-d{max(1, round(seconds))}s", "--latency"]
     if not keep_alive:
         words += ["-H", "Connection: close"]
     said = _said([*words, f"http://127.0.0.1:{port}/"], seconds)
