@@ -128,9 +128,7 @@ class Run:
         what = f"memory per idle tunnel, {count} of them"
 
         def measure(server: Server) -> None:
-            # Memory that others have left would be used again.
-            server.stop()
-            server.start()
+            _renew(server)
             # Of two processes for each there cannot be so many here; each costs the same.
             used = crowd.idle(server, self.folder, min(count, 200) if isinstance(server, Sshd) else count)
             self.report.add(what, server.name, used.server, "KB", less=True)
@@ -145,6 +143,7 @@ class Run:
         def measure(server: Server) -> None:
             if isinstance(server, Conch):
                 raise loads.Failed("it keeps in memory whatever they do not read, 10 GB; left out")
+            _renew(server)
             with (
                 loads.source() as local,
                 loads.iperf() as other,
@@ -175,6 +174,12 @@ class Run:
                     self.report.add(f"{what} {way}", server.name, server.longest_turn(), "ms", less=True)
 
         self._each(what, measure)
+
+
+def _renew(server: Server) -> None:
+    """Memory that others have left would be used again."""
+    server.stop()
+    server.start()
 
 
 PARTS = ("throughput", "requests", "distance", "setup", "memory", "stalled", "turns")
