@@ -4,17 +4,14 @@ A visitor's hold of a link: his stream, and of no use any more when the link ser
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pinggy.edge.stream import Stream, StreamReceiver
-
-if TYPE_CHECKING:
-    from pinggy.edge.peers.link import Link
 
 
 class LinkStream(Stream):
-    def __init__(self, link: Link) -> None:
-        self._link: Link | None = link
+    """*link* is a stream too: that of whichever visitor has it."""
+
+    def __init__(self, link: Stream) -> None:
+        self._link: Stream | None = link
 
     def let_go(self) -> None:
         """The link is not this visitor's any more: whatever is still asked here is nothing to it."""
