@@ -21,14 +21,16 @@ news
 reconcile
     what edges say they hold against the ledger, by `holdings`; `report_book` is that part of the ledger's contract.
 custodian
-    keeps the zone true, by `compare`, and by `answers` what is really answered; `zone_office` is the operator's look.
+    keeps the zone true, by `compare`, and by `answers` what is really answered; `zone_office` is the operator's look;
+    `zone_book` is that part of the ledger's contract.
 geo, latency_entry
     the host that leads to the nearest edge: the file of places that gates fetch, and the records at Route 53;
     `entry_settings` says which of the two, `edge_place` where edges are.
 doctor/
     is all well, and would this tunnel serve? `doctor_book` is that part of the ledger's contract.
 places
-    where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by.
+    where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by, `place_book`
+    is that part of the ledger's contract.
 records
     grants as records of the zone, signed with the key of `grant_key`.
 key_file

@@ -16,9 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.core.compare import YOUNG
-from pinggy.core.ledger import Ledger, OwnedName
+from pinggy.core.ledger import Ledger
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.records import Records
+from pinggy.core.zone_book import OwnedName
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.question import NoAnswer
 from pinggy.dns.zone import NameRecord, NewerOwner, ZoneError

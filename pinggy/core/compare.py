@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pinggy.core.ledger import Entry, OwnedName, Region
+from pinggy.core.zone_book import Entry, OwnedName, Region
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.lua import entry_contents
 from pinggy.dns.powerdns.lua import shown as shown_lua

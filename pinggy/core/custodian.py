@@ -22,10 +22,11 @@ from twisted.python.failure import Failure
 from pinggy.core.answers import Answers
 from pinggy.core.compare import YOUNG, Difference, Expected, differences
 from pinggy.core.entry_settings import EntrySettings
-from pinggy.core.ledger import Entry, Ledger, LedgerAway, OwnedName, Transaction
+from pinggy.core.ledger import Ledger, LedgerAway, Transaction
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import EdgesChanged, News, TunnelsEnded
 from pinggy.core.records import Records
+from pinggy.core.zone_book import Entry, OwnedName
 from pinggy.dns.powerdns.listing import Standing
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord, NewerOwner, ZoneError

@@ -16,14 +16,15 @@ from pinggy.core.account_book import Accounts
 from pinggy.core.doctor_book import DoctorBook
 from pinggy.core.handovers import Handover, HandoverBook
 from pinggy.core.news import Item, TunnelsEnded
+from pinggy.core.place_book import PlaceBook
 from pinggy.core.report_book import ReportBook
+from pinggy.core.zone_book import ZoneBook
 from pinggy.tunnel.grant import Forwarding, Identity
 from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
 from pinggy.wire.messages import Lost, Usage
 from pinggy.wire.orders import Close, Order
-from pinggy.wire.places import Place
 
 T = TypeVar("T")
 
@@ -116,70 +117,6 @@ class Ended:
     edge: str
     region: str
     forwardings: tuple[Forwarding, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnedName:
-    """A name of the zone that the live *tunnel* has by *epoch*, at an edge of *region*. *age*: seconds since."""
-
-    label: str
-    region: str
-    epoch: int
-    tunnel: str
-    age: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """
-    The host *name* of the zone: all *addresses* of its edges, sorted, by *epoch*; without those that are draining,
-    unless all are. Without any, there are no edges there any more.
-    """
-
-    name: str
-    addresses: tuple[str, ...]
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """
-    The host *name* that clients type: all *addresses* of the edges that they may be sent to, sorted, each asked at
-    *port* whether it lives; by *epoch*. No edge that drains is among them, but where all do.
-    """
-
-    name: str
-    port: int
-    addresses: tuple[str, ...]
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whereabouts:
-    """
-    Who has a name: by *epoch*, 0 where nobody has it, and whether he is *live*; *place* is None where his edge takes no
-    visitors from others. *left* is the code by which the last one before left it, *left_since* seconds ago, who had it
-    by *left_epoch*; None where nobody is known to have, or he gave up this name alone.
-    """
-
-    epoch: int = 0
-    live: bool = False
-    place: Place | None = None
-    left: str | None = None
-    left_since: float = 0.0
-    left_epoch: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """
-    A name lives at *place* now. *left* are the edges that it has left within the last minute, *neighbours* the other
-    edges of its region where it has a port; none is in both, and all take visitors from others.
-    """
-
-    place: Place
-    left: tuple[str, ...]
-    neighbours: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,54 +305,6 @@ class OrderBook(Protocol):
         Drop those up to *after*; the next *most* of the others, by number. None where *edge* runs as another instance.
         An *after* that was never given is that of a ledger before this one: then nothing is dropped or left out.
         """
-        ...
-
-
-class ZoneBook(Protocol):
-    """What should stand in the zone, as one transaction sees it."""
-
-    async def owned_names(self, labels: Collection[str] | None) -> tuple[OwnedName, ...]:
-        """Those of *labels*, or all, that live tunnels have."""
-        ...
-
-    async def left_names(self, tunnels: Collection[str]) -> dict[str, int]:
-        """The names that these ended *tunnels* had last and nobody has now, each with its epoch."""
-        ...
-
-    async def disowned(self, labels: Collection[str]) -> dict[str, int]:
-        """
-        An epoch, higher than any that its owners had, for each of *labels* that nobody has. Those that somebody is
-        about to get are left out, and until this transaction is over nobody gets one of the others.
-        """
-        ...
-
-    async def regions_settled(self) -> tuple[Region, ...]:
-        """Every region that there is or was; one whose addresses have changed since the last time has a new epoch."""
-        ...
-
-    async def entries_settled(self, name: str | None, port: int) -> tuple[Entry, ...]:
-        """
-        Every entry that there is or was; those but *name* have no addresses any more. One that has changed since the
-        last time has a new epoch.
-        """
-        ...
-
-
-class PlaceBook(Protocol):
-    """Where names live, as one transaction sees it."""
-
-    async def whereabouts(self, name: str) -> Whereabouts: ...
-
-    async def moved(self, tunnel: str, numbers: Collection[int]) -> tuple[Moved, ...]:
-        """Of these forwardings of *tunnel*; none where its edge takes no visitors from others."""
-        ...
-
-    async def neighbours(self, edge: str) -> tuple[str, ...]:
-        """The other edges of its region that take visitors from others."""
-        ...
-
-    async def ports_near(self, edge: str) -> tuple[Place, ...]:
-        """The live ports of the other edges of its region that take visitors from others."""
         ...
 
 

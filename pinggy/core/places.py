@@ -14,8 +14,9 @@ from collections.abc import Collection, Sequence
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction, Whereabouts
+from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction
 from pinggy.core.news import NamesLive, News
+from pinggy.core.place_book import Whereabouts
 from pinggy.tunnel import refusals
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.names import parse_label

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pinggy.core.ledger import Entry
+from pinggy.core.zone_book import Entry
 from pinggy.dns.zone import EntryRecord, HostRecord, NameRecord
 from pinggy.tunnel.refusals import NotFound
 from pinggy.wire.operator import GrantKey

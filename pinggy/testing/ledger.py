@@ -23,23 +23,20 @@ from pinggy.core.ledger import (
     EdgeEntry,
     EdgeStart,
     Ended,
-    Entry,
     Held,
     Holder,
     Ledger,
     LedgerAway,
-    Moved,
     NewOrder,
     NewTunnel,
-    OwnedName,
-    Region,
     Transaction,
     TunnelEntry,
-    Whereabouts,
 )
 from pinggy.core.migrations import load_migrations
 from pinggy.core.news import Bulletin, Item, News, OrdersWritten
+from pinggy.core.place_book import Moved, Whereabouts
 from pinggy.core.report_book import MOST_NOTED, Fate, HeldName, Reported
+from pinggy.core.zone_book import Entry, OwnedName, Region
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
 from pinggy.wire import operator

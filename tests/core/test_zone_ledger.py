@@ -13,10 +13,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from pinggy.core.ledger import Claim, Entry, Ledger, NewTunnel, OwnedName, Region, Transaction
+from pinggy.core.ledger import Claim, Ledger, NewTunnel, Transaction
 from pinggy.core.news import News
 from pinggy.core.pool import Pool
 from pinggy.core.postgres.ledger import PostgresLedger
+from pinggy.core.zone_book import Entry, OwnedName, Region
 from pinggy.settings import Secret
 from pinggy.testing.ledger import MemoryLedger
 from pinggy.tunnel.grant import ANONYMOUS

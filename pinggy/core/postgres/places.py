@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pinggy.core.ledger import Moved, Whereabouts
+from pinggy.core.place_book import Moved, Whereabouts
 from pinggy.core.postgres.statements import Statements
 from pinggy.tunnel.request import Kind
 from pinggy.wire.places import Place

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pinggy.core.ledger import Entry, OwnedName, Region
 from pinggy.core.postgres.statements import Statements
+from pinggy.core.zone_book import Entry, OwnedName, Region
 
 
 class ZoneStatements(Statements):
