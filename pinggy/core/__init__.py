@@ -29,8 +29,8 @@ geo, latency_entry
 doctor/
     is all well, and would this tunnel serve? `doctor_book` is that part of the ledger's contract.
 places
-    where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by, `place_book`
-    is that part of the ledger's contract.
+    where names live: what edges ask, and what they are told; `relay_ca` signs what they know each other by;
+    `place_book` is that part of the ledger's contract.
 records
     grants as records of the zone, signed with the key of `grant_key`.
 key_file
