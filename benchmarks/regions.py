@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -48,7 +50,10 @@ def milliseconds(values: list[float]) -> str:
 
 
 def fresh() -> Path:
-    return Path(tempfile.mkdtemp(prefix="pinggy-regions-"))
+    """A folder that goes when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="pinggy-regions-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 async def moves(times: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -80,6 +81,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     moved = asyncio.run(move(folder, arguments.moves, cables=namespaces.is_inside()))
     sys.stdout.write("".join(f"{line}\n" for line in moved.lines()))
+    if arguments.folder is None:
+        shutil.rmtree(folder)
     return 1 if moved.failed else 0
 
 
