@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.local_servers import WebServer, web_server
 from tests.support.service import Service
 
 
@@ -37,3 +38,10 @@ def new_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     for each in made:
         if each.process is not None and each.process.poll() is None:
             each.stop()
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[WebServer]:
+    """A local server, for clients to offer."""
+    with web_server() as server:
+        yield server

@@ -9,7 +9,6 @@ import asyncio
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
 
 import asyncssh
 import pytest
@@ -17,7 +16,7 @@ from asyncssh.kex import get_kex_algs
 
 from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.edge.ssh.transport import Transport
-from tests.support.local_servers import WebServer, blocks, digest_of, web_server
+from tests.support.local_servers import WebServer, blocks, digest_of
 from tests.support.openssh import asyncssh_options, dbclient, ssh
 from tests.support.public import ask
 from tests.support.service import Service
@@ -48,12 +47,6 @@ KEX = [name.decode() for name in Transport.supportedKeyExchanges if b"group-exch
 AEAD = [name.decode() for name, cipher in CIPHERS.items() if cipher.aead]
 WITH_MAC = [(cipher.decode(), mac.decode()) for cipher, named in CIPHERS.items() if not named.aead for mac in MACS]
 SUITES = [*((cipher, "hmac-sha2-256") for cipher in AEAD), *WITH_MAC]
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @pytest.mark.parametrize(("cipher", "mac"), SUITES)

@@ -6,24 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.openssh import asyncssh_lines, asyncssh_options, dbclient, ssh
 from tests.support.public import ask
 from tests.support.service import Service
 
 ANONYMOUS = "You are not authenticated."
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -6,23 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 
 import asyncssh
 import pytest
 
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.openssh import asyncssh_lines, asyncssh_options, dbclient, ssh
 from tests.support.public import ask, connect, dig, eventually, status
 from tests.support.service import Service
 
 NOTICES = ["You are not authenticated.", "Your tunnel will expire in 60 minutes."]
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 def expected_urls(service: Service, name: str) -> list[str]:

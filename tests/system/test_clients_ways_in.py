@@ -10,22 +10,14 @@ import os
 import pty
 import select
 import subprocess
-from collections.abc import Iterator
 
 import asyncssh
 import pytest
 
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.openssh import asyncssh_lines, asyncssh_options, ssh, ssh_words
 from tests.support.public import ask, curl, status
 from tests.support.service import PATIENCE, Service, free_port
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
-
 
 # -- doors -------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.openssh import ssh
 from tests.support.public import ask, curl, status
 from tests.support.service import Service
@@ -21,12 +21,6 @@ SPOOFED = (
     *("--header", "X_Forwarded_For: 6.6.6.6", "--header", "X-Pinggy-Url: http://evil.example"),
     *("--header", "X-Real: kept"),
 )
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @contextmanager

@@ -14,18 +14,12 @@ import pytest
 from websockets.sync.client import connect as websocket
 from websockets.sync.server import ServerConnection, serve
 
-from tests.support.local_servers import BLOCK, WebServer, read_until, reset, tcp_server, web_server
+from tests.support.local_servers import BLOCK, WebServer, read_until, reset, tcp_server
 from tests.support.openssh import Client, ssh
 from tests.support.public import ask, connect, connect_tls, curl, host, status
 from tests.support.service import PATIENCE, Service
 
 SCHEMES = ("http", "https")
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.deployment import DOMAIN, Deployment
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.service import PATIENCE, Lines
 
 LEASE = 3.0
@@ -23,12 +23,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         assert made.failures() == []
     finally:
         made.stop()
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 def agree(deployment: Deployment) -> None:
@@ -46,14 +40,12 @@ def warmed_up(deployment: Deployment, region: str, token: str, port: int, name: 
     deployment.until_gone(name)
 
 
-def test_a_server_that_is_down_is_left_out_and_repaired_when_it_is_back(
-    deployment: Deployment, local: WebServer
-) -> None:
+def test_a_server_that_is_down_is_left_out_and_repaired_when_it_is_back(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("first", "stays", "goes")
-    going = deployment.ssh("us", token, local.port, named="goes")
+    going = deployment.ssh("us", token, web.port, named="goes")
     Lines(going).until("http://goes.")
     deployment.servers[0].kill()
-    staying = deployment.ssh("us", token, local.port, named="stays")
+    staying = deployment.ssh("us", token, web.port, named="stays")
     Lines(staying).until("http://stays.")
     deployment.edges["us"].until("is down")
     going.terminate()
@@ -68,33 +60,33 @@ def test_a_server_that_is_down_is_left_out_and_repaired_when_it_is_back(
 
 
 def test_without_any_server_a_tunnel_is_refused_and_its_grant_given_back(
-    deployment: Deployment, local: WebServer
+    deployment: Deployment, web: WebServer
 ) -> None:
     token = deployment.new_token("second", "nowhere")
     for server in deployment.servers:
         server.kill()
-    refused = deployment.ssh("us", token, local.port)
+    refused = deployment.ssh("us", token, web.port)
     assert Lines(refused).rest()[-1] == "The name could not be published in DNS: try again soon."
     assert refused.wait(PATIENCE) == 1
     for server in deployment.servers:
         server.start()
     agree(deployment)
-    again = deployment.ssh_until_live("eu", token, local.port, "http://nowhere.")
+    again = deployment.ssh_until_live("eu", token, web.port, "http://nowhere.")
     again.terminate()
     again.wait(PATIENCE)
     deployment.until_gone("nowhere")
 
 
-def test_an_edge_that_is_killed_loses_its_names_with_its_lease(deployment: Deployment, local: WebServer) -> None:
+def test_an_edge_that_is_killed_loses_its_names_with_its_lease(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("third", "orphan", "claimed")
-    ssh, other = (deployment.ssh("eu", token, local.port, named=name) for name in ("orphan", "claimed"))
+    ssh, other = (deployment.ssh("eu", token, web.port, named=name) for name in ("orphan", "claimed"))
     Lines(ssh).until("http://orphan.")
     Lines(other).until("http://claimed.")
     deployment.edges["eu"].kill()
     ssh.wait(PATIENCE)
     other.wait(PATIENCE)
     # Its own account does not wait for the lease.
-    claimant = deployment.ssh("us", token, local.port, named="claimed")
+    claimant = deployment.ssh("us", token, web.port, named="claimed")
     Lines(claimant).until("http://claimed.")
     assert "http orphan" in deployment.pinggy("tunnel", "list").stdout
     assert "edge-cut-off" in deployment.pinggy("tunnel", "list", "--history").stdout
@@ -107,7 +99,7 @@ def test_an_edge_that_is_killed_loses_its_names_with_its_lease(deployment: Deplo
     assert "lease-lost" in deployment.pinggy("tunnel", "list", "--history").stdout
     agree(deployment)
     deployment.edges["eu"].start()
-    again = deployment.ssh("eu", token, local.port)
+    again = deployment.ssh("eu", token, web.port)
     Lines(again).until("http://orphan.")
     again.terminate()
     again.wait(PATIENCE)
@@ -115,10 +107,10 @@ def test_an_edge_that_is_killed_loses_its_names_with_its_lease(deployment: Deplo
 
 
 def test_an_edge_that_stands_still_past_its_lease_may_not_write_what_it_lost(
-    deployment: Deployment, local: WebServer
+    deployment: Deployment, web: WebServer
 ) -> None:
     token = deployment.new_token("fourth", "slept")
-    ssh = deployment.ssh("eu", token, local.port)
+    ssh = deployment.ssh("eu", token, web.port)
     lines = Lines(ssh)
     lines.until("http://slept.")
     deployment.edges["eu"].freeze()
@@ -129,14 +121,14 @@ def test_an_edge_that_stands_still_past_its_lease_may_not_write_what_it_lost(
     agree(deployment)
 
 
-def test_a_core_that_is_killed_is_not_noticed_by_live_tunnels(deployment: Deployment, local: WebServer) -> None:
+def test_a_core_that_is_killed_is_not_noticed_by_live_tunnels(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("fifth", "steady")
-    ssh = deployment.ssh("us", token, local.port)
+    ssh = deployment.ssh("us", token, web.port)
     lines = Lines(ssh)
     lines.until("http://steady.")
     assert deployment.core is not None
     deployment.core.kill()
-    refused = deployment.ssh("us", "nobody", local.port)
+    refused = deployment.ssh("us", "nobody", web.port)
     assert "its core does not answer" in Lines(refused).rest()[-1]
     assert '"method": "GET"' in deployment.visit("us", "steady")
     deployment.edges["us"].until("live tunnels go on")
@@ -154,12 +146,12 @@ def test_a_core_that_is_killed_is_not_noticed_by_live_tunnels(deployment: Deploy
     deployment.until_gone("steady")
 
 
-def test_gates_that_are_killed_still_know_the_highest_epochs(deployment: Deployment, local: WebServer) -> None:
+def test_gates_that_are_killed_still_know_the_highest_epochs(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("sixth", "fenced")
-    old = deployment.ssh("us", token, local.port)
+    old = deployment.ssh("us", token, web.port)
     Lines(old).until("http://fenced.")
     deployment.edges["us"].freeze()
-    new = deployment.ssh("eu", f"{token}+force", local.port)
+    new = deployment.ssh("eu", f"{token}+force", web.port)
     Lines(new).until("http://fenced.")
     for gate in deployment.gates:
         gate.kill()
@@ -175,12 +167,12 @@ def test_gates_that_are_killed_still_know_the_highest_epochs(deployment: Deploym
     deployment.until_gone("fenced")
 
 
-def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment, local: WebServer) -> None:
+def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("seventh", "granted")
-    warmed_up(deployment, "us", token, local.port, "granted")
+    warmed_up(deployment, "us", token, web.port, "granted")
     for gate in deployment.gates:
         gate.freeze()
-    ssh = deployment.ssh("us", token, local.port)
+    ssh = deployment.ssh("us", token, web.port)
     deployment.until_listed("granted")
     assert deployment.core is not None
     deployment.core.kill()
@@ -192,18 +184,18 @@ def test_a_core_that_is_killed_between_grant_and_publish(deployment: Deployment,
     deployment.core.start()
     deployment.until_gone("granted")
     agree(deployment)
-    again = deployment.ssh_until_live("eu", token, local.port, "http://granted.")
+    again = deployment.ssh_until_live("eu", token, web.port, "http://granted.")
     again.terminate()
     again.wait(PATIENCE)
     deployment.until_gone("granted")
 
 
-def test_an_edge_that_is_killed_between_publish_and_live(deployment: Deployment, local: WebServer) -> None:
+def test_an_edge_that_is_killed_between_publish_and_live(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("eighth", "published")
-    warmed_up(deployment, "eu", token, local.port, "published")
+    warmed_up(deployment, "eu", token, web.port, "published")
     for gate in deployment.gates:
         gate.freeze()
-    ssh = deployment.ssh("eu", token, local.port)
+    ssh = deployment.ssh("eu", token, web.port)
     deployment.until_listed("published")
     assert deployment.core is not None
     deployment.core.freeze()
@@ -217,7 +209,7 @@ def test_an_edge_that_is_killed_between_publish_and_live(deployment: Deployment,
     deployment.until_gone("published")
     agree(deployment)
     deployment.edges["eu"].start()
-    again = deployment.ssh_until_live("us", token, local.port, "http://published.")
+    again = deployment.ssh_until_live("us", token, web.port, "http://published.")
     again.terminate()
     again.wait(PATIENCE)
     deployment.until_gone("published")

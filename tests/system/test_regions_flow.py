@@ -15,7 +15,7 @@ import pytest
 from pinggy.settings import Secret
 from tests.metrics.expositions import parsed
 from tests.support.deployment import DOMAIN, Deployment
-from tests.support.local_servers import BLOCK, WebServer, blocks, read_until, shut, tcp_server, web_server
+from tests.support.local_servers import BLOCK, WebServer, blocks, read_until, shut, tcp_server
 from tests.support.postgres import execute
 from tests.support.powerdns import rrset
 from tests.support.service import PATIENCE, Lines, free_port
@@ -35,20 +35,14 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         made.stop()
 
 
-@pytest.fixture(scope="module")
-def local() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
-
-
 def test_each_region_has_the_addresses_of_its_edges_on_every_server(deployment: Deployment) -> None:
     for region, address in deployment.addresses.items():
         assert deployment.dig(region, "A") == [address, address]
 
 
-def test_the_eight_steps(deployment: Deployment, local: WebServer) -> None:
+def test_the_eight_steps(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("walker", "walk")
-    ssh = deployment.ssh("ap", token, local.port)
+    ssh = deployment.ssh("ap", token, web.port)
     lines = Lines(ssh)
     # At the moment the URL is printed, both servers answer.
     url = lines.until("http://walk.")
@@ -64,9 +58,9 @@ def test_the_eight_steps(deployment: Deployment, local: WebServer) -> None:
     assert "http walk" not in deployment.pinggy("tunnel", "list").stdout
 
 
-def test_every_daemon_shows_what_it_has_done(deployment: Deployment, local: WebServer) -> None:
+def test_every_daemon_shows_what_it_has_done(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("watcher", "watched")
-    ssh = deployment.ssh("eu", token, local.port)
+    ssh = deployment.ssh("eu", token, web.port)
     Lines(ssh).until("http://watched.")
     deployment.visit("eu", "watched")
     edge, core, gate = (parsed(deployment.metrics(name)) for name in ("edge-eu", "core", "gate1"))
@@ -89,19 +83,19 @@ def test_every_daemon_shows_what_it_has_done(deployment: Deployment, local: WebS
 
 
 def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(
-    deployment: Deployment, local: WebServer
+    deployment: Deployment, web: WebServer
 ) -> None:
     token = deployment.new_token("mover", "move")
-    old = deployment.ssh("us", token, local.port)
+    old = deployment.ssh("us", token, web.port)
     old_lines = Lines(old)
     old_lines.until("http://move.")
     assert deployment.dig("move") == [f"us.{DOMAIN}.", f"us.{DOMAIN}."]
 
-    busy = deployment.ssh("eu", token, local.port)
+    busy = deployment.ssh("eu", token, web.port)
     assert "is already active" in "".join(Lines(busy).rest())
     assert busy.wait(PATIENCE) == 1
 
-    new = deployment.ssh("eu", f"{token}+force", local.port)
+    new = deployment.ssh("eu", f"{token}+force", web.port)
     Lines(new).until("http://move.")
     assert deployment.dig("move") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
     assert old_lines.rest()[-1] == "Taken over: a newer session from 127.0.0.1 has started with force."
@@ -116,13 +110,13 @@ def test_force_at_another_edge_moves_the_record_and_tells_the_old_terminal(
 
 
 def test_a_client_that_is_frozen_loses_its_name_to_a_claim_at_another_edge(
-    deployment: Deployment, local: WebServer
+    deployment: Deployment, web: WebServer
 ) -> None:
     token = deployment.new_token("freezer", "frozen")
-    ghost = deployment.ssh("us", token, local.port)
+    ghost = deployment.ssh("us", token, web.port)
     Lines(ghost).until("http://frozen.")
     ghost.send_signal(signal.SIGSTOP)
-    new = deployment.ssh("eu", token, local.port)
+    new = deployment.ssh("eu", token, web.port)
     Lines(new).until("http://frozen.")
     assert deployment.dig("frozen") == [f"eu.{DOMAIN}.", f"eu.{DOMAIN}."]
     deployment.edges["us"].until("has ended: client-silent")
@@ -171,13 +165,13 @@ def test_a_download_goes_on_through_a_takeover_at_another_edge(deployment: Deplo
         deployment.until_gone("load")
 
 
-def test_what_an_old_owner_does_late_changes_nothing(deployment: Deployment, local: WebServer) -> None:
+def test_what_an_old_owner_does_late_changes_nothing(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("sleeper", "sleep")
-    old = deployment.ssh("us", token, local.port)
+    old = deployment.ssh("us", token, web.port)
     Lines(old).until("http://sleep.")
     # The old edge stands still while its name is taken over; its release and its DNS delete come when it wakes.
     deployment.edges["us"].freeze()
-    new = deployment.ssh("ap", f"{token}+force", local.port)
+    new = deployment.ssh("ap", f"{token}+force", web.port)
     Lines(new).until("http://sleep.")
     assert deployment.dig("sleep") == [f"ap.{DOMAIN}.", f"ap.{DOMAIN}."]
     deployment.edges["us"].thaw()
@@ -191,8 +185,8 @@ def test_what_an_old_owner_does_late_changes_nothing(deployment: Deployment, loc
     deployment.until_gone("sleep")
 
 
-def test_the_operator_closes_a_tunnel_at_once(deployment: Deployment, local: WebServer) -> None:
-    ssh = deployment.ssh("eu", "guest", local.port)
+def test_the_operator_closes_a_tunnel_at_once(deployment: Deployment, web: WebServer) -> None:
+    ssh = deployment.ssh("eu", "guest", web.port)
     lines = Lines(ssh)
     lines.until("https://")
     (row,) = [row for row in deployment.pinggy("tunnel", "list").stdout.splitlines() if " eu " in row]
@@ -201,9 +195,9 @@ def test_the_operator_closes_a_tunnel_at_once(deployment: Deployment, local: Web
     assert ssh.wait(PATIENCE) == 1
 
 
-def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, local: WebServer) -> None:
+def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("honest", "truth")
-    ssh = deployment.ssh("ap", token, local.port)
+    ssh = deployment.ssh("ap", token, web.port)
     Lines(ssh).until("http://truth.")
 
     def falsify() -> None:
@@ -222,10 +216,10 @@ def test_a_falsified_record_is_found_named_and_mended(deployment: Deployment, lo
     deployment.until_gone("truth")
 
 
-def test_where_ledger_and_edge_differ_it_is_said_mended_and_shown(deployment: Deployment, local: WebServer) -> None:
+def test_where_ledger_and_edge_differ_it_is_said_mended_and_shown(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("keeper", "kept", "taken")
     database = Secret(deployment.database)
-    kept, taken = (deployment.ssh("eu", token, local.port, named=name) for name in ("kept", "taken"))
+    kept, taken = (deployment.ssh("eu", token, web.port, named=name) for name in ("kept", "taken"))
     Lines(kept).until("http://kept.")
     terminal = Lines(taken)
     terminal.until("http://taken.")
@@ -264,13 +258,13 @@ def test_where_ledger_and_edge_differ_it_is_said_mended_and_shown(deployment: De
     deployment.until_gone("kept")
 
 
-def test_the_doctor_tells_a_tunnel_that_serves_from_one_that_does_not(deployment: Deployment, local: WebServer) -> None:
+def test_the_doctor_tells_a_tunnel_that_serves_from_one_that_does_not(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("patient", "ward", "down")
-    ssh = deployment.ssh("ap", token, local.port)
+    ssh = deployment.ssh("ap", token, web.port)
     Lines(ssh).until("http://")
     down = deployment.ssh("us", token, free_port(), named="down")
     Lines(down).until("http://down.")
-    seen = local.seen.qsize()
+    seen = web.seen.qsize()
 
     well = deployment.pinggy("doctor", "ward", "--port", str(deployment.public_port))
     said = " ".join(well.stdout.split())
@@ -279,7 +273,7 @@ def test_the_doctor_tells_a_tunnel_that_serves_from_one_that_does_not(deployment
     assert "The client's ssh connected to the local server." in said
     assert f"A connection to {deployment.addresses['ap']}:{deployment.public_port} was taken." in said
     # The local server has seen a connection, and nothing to be answered.
-    assert local.seen.qsize() == seen
+    assert web.seen.qsize() == seen
 
     found = deployment.pinggy("doctor", f"down.{DOMAIN}", check=False)
     assert (found.returncode, found.stderr) == (1, "pinggy: One thing is wrong.\n")
@@ -365,12 +359,10 @@ def steady_visits(deployment: Deployment, region: str, name: str) -> Iterator[Vi
 SORRY = "This edge is being taken out of service: connect again, another one answers."
 
 
-def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
-    deployment: Deployment, local: WebServer
-) -> None:
+def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("driver", "drive")
     edge = deployment.edges["us"]
-    guest, client = deployment.ssh("us", "guest", local.port), deployment.ssh("us", token, local.port)
+    guest, client = deployment.ssh("us", "guest", web.port), deployment.ssh("us", token, web.port)
     lines = Lines(client)
     lines.until("http://drive.")
     Lines(guest).until("https://")
@@ -380,7 +372,7 @@ def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
         lines.until("out of service: your tunnel is closed within 2 seconds")
         # A client in a loop: the next edge has it.
         assert lines.rest()[-1] == SORRY
-        new = deployment.ssh("eu", token, local.port)
+        new = deployment.ssh("eu", token, web.port)
         Lines(new).until("http://drive.")
         # Visitors are sent on.
         visits.go_on(20)
@@ -388,7 +380,7 @@ def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
     assert client.wait(PATIENCE) == 1
     assert '"method": "GET"' in deployment.visit("eu", "drive")
     # Here a client is refused by a sentence.
-    refused = deployment.ssh("us", token, local.port)
+    refused = deployment.ssh("us", token, web.port)
     assert SORRY in "".join(Lines(refused).rest())
     assert refused.wait(PATIENCE) == 255
     row = next(row for row in deployment.pinggy("edge", "list").stdout.splitlines() if row.startswith("us "))
@@ -406,9 +398,9 @@ def test_an_edge_that_is_asked_to_stop_sends_its_clients_away_and_ends(
     deployment.until_gone("drive")
 
 
-def test_who_asks_twice_does_not_wait(deployment: Deployment, local: WebServer) -> None:
+def test_who_asks_twice_does_not_wait(deployment: Deployment, web: WebServer) -> None:
     edge = deployment.edges["ap"]
-    clients = [deployment.ssh("ap", "guest", local.port) for _ in range(2)]
+    clients = [deployment.ssh("ap", "guest", web.port) for _ in range(2)]
     lines = [Lines(each) for each in clients]
     for each in lines:
         each.until("https://")

@@ -29,7 +29,6 @@ from tests.support.local_servers import (
     server_context,
     shut,
     tcp_server,
-    web_server,
 )
 from tests.support.service import PATIENCE, Lines
 
@@ -51,12 +50,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         assert made.failures() == []
     finally:
         made.stop()
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +103,9 @@ def connect(deployment: Deployment, region: str, port: int | None = None) -> soc
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_requests_reach_the_tunnel_of_another_edge_with_the_address_of_their_visitor(
-    deployment: Deployment, local: WebServer, token: str, scheme: str
+    deployment: Deployment, web: WebServer, token: str, scheme: str
 ) -> None:
-    with tunnel(deployment, "us", token, local.port, f"shop-{scheme}"):
+    with tunnel(deployment, "us", token, web.port, f"shop-{scheme}"):
         said = ask(deployment, "eu", f"{scheme}://shop-{scheme}/a?b=c", "-H", "X-Forwarded-For: 192.0.2.66")
         assert (said["method"], said["target"]) == ("GET", "/a?b=c")
         # He came from this machine: the address that reached the first edge.
@@ -123,12 +116,12 @@ def test_requests_reach_the_tunnel_of_another_edge_with_the_address_of_their_vis
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_twenty_megabytes_pass_byte_by_byte_both_ways(
-    deployment: Deployment, local: WebServer, token: str, scheme: str, tmp_path: Path
+    deployment: Deployment, web: WebServer, token: str, scheme: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"".join(blocks(SIZE)))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    with tunnel(deployment, "us", token, local.port, f"big-{scheme}"):
+    with tunnel(deployment, "us", token, web.port, f"big-{scheme}"):
         got = curl(deployment, "eu", f"{scheme}://big-{scheme}/bytes/{SIZE}").stdout
         assert hashlib.sha256(got).hexdigest() == digest
         said = ask(deployment, "eu", f"{scheme}://big-{scheme}/digest", "-T", str(file))
@@ -140,9 +133,9 @@ def test_twenty_megabytes_pass_byte_by_byte_both_ways(
 
 
 def test_a_whitelist_sees_the_visitor_and_not_the_edge_that_he_came_by(
-    deployment: Deployment, local: WebServer, token: str
+    deployment: Deployment, web: WebServer, token: str
 ) -> None:
-    with tunnel(deployment, "us", token, local.port, "listed", "w:127.0.0.77"):
+    with tunnel(deployment, "us", token, web.port, "listed", "w:127.0.0.77"):
         url, address = "http://listed/", ("--interface", "127.0.0.77")
         assert ask(deployment, "eu", url, *address)["method"] == "GET"
         with pytest.raises(subprocess.CalledProcessError):
@@ -152,12 +145,10 @@ def test_a_whitelist_sees_the_visitor_and_not_the_edge_that_he_came_by(
             curl(deployment, "eu", "https://listed/")
 
 
-def test_a_connection_that_was_passed_on_is_no_other_hosts(
-    deployment: Deployment, local: WebServer, token: str
-) -> None:
+def test_a_connection_that_was_passed_on_is_no_other_hosts(deployment: Deployment, web: WebServer, token: str) -> None:
     with (
-        tunnel(deployment, "us", token, local.port, "one"),
-        tunnel(deployment, "us", token, local.port, "two"),
+        tunnel(deployment, "us", token, web.port, "one"),
+        tunnel(deployment, "us", token, web.port, "two"),
     ):
         context = ssl.create_default_context(cafile=str(deployment.tls.ca))
         with context.wrap_socket(connect(deployment, "eu"), server_hostname=f"one.{DOMAIN}") as visitor:
@@ -271,7 +262,7 @@ def until_closed(deployment: Deployment, region: str, port: int) -> None:
 # -- tunnels that move -----------------------------------------------------------------------------------------------
 
 
-def test_a_visitor_who_stays_sees_nothing_of_a_takeover(deployment: Deployment, local: WebServer, token: str) -> None:
+def test_a_visitor_who_stays_sees_nothing_of_a_takeover(deployment: Deployment, web: WebServer, token: str) -> None:
     stop = threading.Event()
     answers: dict[str, list[int]] = {"us": [], "eu": []}
     farewells: list[str] = []
@@ -288,13 +279,13 @@ def test_a_visitor_who_stays_sees_nothing_of_a_takeover(deployment: Deployment, 
                 farewells.append(region)
         connection.close()
 
-    with tunnel(deployment, "us", token, local.port, "mover"):
+    with tunnel(deployment, "us", token, web.port, "mover"):
         visitors = [threading.Thread(target=visit, args=(region,)) for region in answers]
         for each in visitors:
             each.start()
         try:
             for region in ("eu", "us", "eu"):
-                ssh = deployment.ssh(region, f"{token}+force", local.port, named="mover")
+                ssh = deployment.ssh(region, f"{token}+force", web.port, named="mover")
                 Lines(ssh).until("://")
                 ends = {each: len(answers[each]) for each in answers}
                 while any(len(answers[each]) < ends[each] + 20 for each in answers):
@@ -312,11 +303,9 @@ def test_a_visitor_who_stays_sees_nothing_of_a_takeover(deployment: Deployment, 
     ssh.wait(PATIENCE)
 
 
-def test_a_core_that_is_away_stops_nobody_who_knows_the_way(
-    deployment: Deployment, local: WebServer, token: str
-) -> None:
+def test_a_core_that_is_away_stops_nobody_who_knows_the_way(deployment: Deployment, web: WebServer, token: str) -> None:
     assert deployment.core is not None
-    with tunnel(deployment, "us", token, local.port, "known"):
+    with tunnel(deployment, "us", token, web.port, "known"):
         assert ask(deployment, "eu", "http://known/")["method"] == "GET"
         deployment.core.kill()
         try:
@@ -327,13 +316,13 @@ def test_a_core_that_is_away_stops_nobody_who_knows_the_way(
 
 
 def test_while_the_edge_is_gone_visitors_wait_for_the_tunnel_to_come_back_elsewhere(
-    deployment: Deployment, local: WebServer, token: str
+    deployment: Deployment, web: WebServer, token: str
 ) -> None:
-    with tunnel(deployment, "us2", token, local.port, "phoenix"):
+    with tunnel(deployment, "us2", token, web.port, "phoenix"):
         assert ask(deployment, "eu", "http://phoenix/")["method"] == "GET"
         deployment.edges["us2"].kill()
         # As autossh does: again until it is let in.
-        ssh = deployment.ssh_until_live("us", f"{token}+force", local.port, "phoenix", named="phoenix")
+        ssh = deployment.ssh_until_live("us", f"{token}+force", web.port, "phoenix", named="phoenix")
         assert ask(deployment, "eu", "http://phoenix/")["method"] == "GET"
         ssh.terminate()
         ssh.wait(PATIENCE)

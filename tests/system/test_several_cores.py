@@ -8,7 +8,7 @@ import pytest
 
 from pinggy.settings import Secret
 from tests.support.deployment import Deployment
-from tests.support.local_servers import WebServer, web_server
+from tests.support.local_servers import WebServer
 from tests.support.postgres import execute
 from tests.support.service import PATIENCE, Lines
 
@@ -26,12 +26,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         made.stop()
 
 
-@pytest.fixture(scope="module")
-def local() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
-
-
 def epochs(deployment: Deployment) -> list[int]:
     """All that were ever given, by the ledger's own history."""
     rows = execute(
@@ -42,14 +36,14 @@ def epochs(deployment: Deployment) -> list[int]:
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_the_old_terminal_is_told_also_where_the_core_that_has_its_edges_stream_dies(
-    deployment: Deployment, local: WebServer, killed: int
+    deployment: Deployment, web: WebServer, killed: int
 ) -> None:
     name = f"moves{killed}"
     token = deployment.new_token(f"mover{killed}", name)
-    old = deployment.ssh("us", token, local.port)
+    old = deployment.ssh("us", token, web.port)
     told = Lines(old)
     told.until(f"http://{name}.")
-    new = deployment.ssh("eu", f"{token}+force", local.port)
+    new = deployment.ssh("eu", f"{token}+force", web.port)
     try:
         deployment.cores[killed].kill()
         Lines(new).until(f"http://{name}.")
@@ -64,13 +58,13 @@ def test_the_old_terminal_is_told_also_where_the_core_that_has_its_edges_stream_
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_no_set_up_fails_where_either_core_dies(deployment: Deployment, local: WebServer, killed: int) -> None:
+def test_no_set_up_fails_where_either_core_dies(deployment: Deployment, web: WebServer, killed: int) -> None:
     token = deployment.new_token(f"many{killed}")
-    clients = [deployment.ssh(region, token, local.port) for region in ("us", "eu") * 3]
+    clients = [deployment.ssh(region, token, web.port) for region in ("us", "eu") * 3]
     try:
         Lines(clients[0]).until("http://")
         deployment.cores[killed].kill()
-        clients += [deployment.ssh(region, token, local.port, named=f"late{killed}{region}") for region in ("us", "eu")]
+        clients += [deployment.ssh(region, token, web.port, named=f"late{killed}{region}") for region in ("us", "eu")]
         for client in clients[1:]:
             Lines(client).until("http://")
         given = epochs(deployment)
@@ -82,9 +76,9 @@ def test_no_set_up_fails_where_either_core_dies(deployment: Deployment, local: W
             client.wait(PATIENCE)
 
 
-def test_tunnels_outlive_the_restart_of_both_cores(deployment: Deployment, local: WebServer) -> None:
+def test_tunnels_outlive_the_restart_of_both_cores(deployment: Deployment, web: WebServer) -> None:
     token = deployment.new_token("stayer", "stays")
-    ssh = deployment.ssh("us", token, local.port)
+    ssh = deployment.ssh("us", token, web.port)
     lines = Lines(ssh)
     lines.until("http://stays.")
     for core in deployment.cores:

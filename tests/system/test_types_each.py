@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +27,6 @@ from tests.support.local_servers import (
     server_context,
     shut,
     tcp_server,
-    web_server,
 )
 from tests.support.openssh import ssh
 from tests.support.public import ask, connect, connect_tls, dig, eventually, host, status
@@ -36,12 +34,6 @@ from tests.support.raw_tunnels import KINDS, raw_tunnel
 from tests.support.service import PATIENCE, Service
 
 MEGABYTE = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 def round_trip(visitor: socket.socket) -> None:

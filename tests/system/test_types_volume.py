@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.local_servers import BLOCK, Count, WebServer, blocks, digest_of, echo, read_all, shut, web_server
+from tests.support.local_servers import BLOCK, Count, WebServer, blocks, digest_of, echo, read_all, shut
 from tests.support.openssh import ssh
 from tests.support.public import connect, connect_tls
 from tests.support.raw_tunnels import KINDS, raw_tunnel
@@ -23,12 +23,6 @@ from tests.support.service import Service
 
 SIZE = 100 * 1024 * 1024
 SMALLER = 8 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebServer]:
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
