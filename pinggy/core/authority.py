@@ -30,16 +30,11 @@ from pinggy.core.records import Records
 from pinggy.core.room import NoRoom, account_has_room, outcome_of, pace_is_kept
 from pinggy.core.takeover import How, Outcome, Probes, settle
 from pinggy.settings import Secret
-from pinggy.tunnel import refusals
+from pinggy.tunnel import endings
+from pinggy.tunnel.endings import LeaseLost
 from pinggy.tunnel.grant import Identity, Limits
-from pinggy.tunnel.refusals import (
-    Conflict,
-    LeaseLost,
-    MalformedMessage,
-    NotAuthentic,
-    Refusal,
-    from_wire,
-)
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import Conflict, MalformedMessage, NotAuthentic, Refusal
 from pinggy.wire.messages import (
     Authorize,
     Authorized,
@@ -112,7 +107,7 @@ class Authority:
         async def work(ledger: Transaction) -> Registered:
             start = await ledger.register_edge(edge.name, message.instance, message.host_keys, message.relay_port)
             ended = await ledger.end(
-                start.left, refusals.EdgeStopping("The edge was started anew: start the tunnel again.")
+                start.left, endings.EdgeStopping("The edge was started anew: start the tunnel again.")
             )
             await ledger.tell(*news_of(ended))
             if ended:
@@ -192,7 +187,7 @@ class Authority:
             if over is not None:
                 raise over
             if edge.draining:
-                raise refusals.EdgeDraining.of()
+                raise endings.EdgeDraining.of()
             expires_in = None if identity.account is not None else self._settings.anonymous_minutes * 60
             crowd = await ledger.crowd(identity.account, subnet)
             refusal = pace_is_kept(self._settings.limits, crowd, anonymous=identity.account is None)

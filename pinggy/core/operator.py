@@ -25,8 +25,9 @@ from pinggy.core.ledger import Ledger, Transaction, close_order, closing, news_o
 from pinggy.core.news import EdgesChanged
 from pinggy.core.places import displaced_by
 from pinggy.settings import Secret
+from pinggy.tunnel.endings import ClosedByOperator
 from pinggy.tunnel.names import offered_label, parse_label
-from pinggy.tunnel.refusals import ClosedByOperator, Conflict, Fault, MalformedMessage, NotFound, PortsUsedUp, echo
+from pinggy.tunnel.refusals import Conflict, Fault, MalformedMessage, NotFound, PortsUsedUp, echo
 from pinggy.tunnel.token import new_token
 from pinggy.wire import operator
 from pinggy.wire.messages import Done

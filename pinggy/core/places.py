@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction
 from pinggy.core.news import NamesLive, News
 from pinggy.core.place_book import Whereabouts
-from pinggy.tunnel import refusals
+from pinggy.tunnel import endings
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.names import parse_label
 from pinggy.tunnel.refusals import LimitReached, MalformedMessage, NotFound
@@ -33,12 +33,12 @@ COMES_BACK = 10.0
 _RETURNS = frozenset(
     each.code
     for each in (
-        refusals.TakenOver,
-        refusals.EdgeDraining,
-        refusals.EdgeStopping,
-        refusals.LeaseLost,
-        refusals.ClientSilent,
-        refusals.EdgeCutOff,
+        endings.TakenOver,
+        endings.EdgeDraining,
+        endings.EdgeStopping,
+        endings.LeaseLost,
+        endings.ClientSilent,
+        endings.EdgeCutOff,
     )
 )
 STAYS = 300.0  # seconds for which an edge of another region listens at the port of a tunnel that has left it

@@ -34,7 +34,8 @@ from pinggy.core.ledger import EdgeEntry, Ended, Ledger, NewOrder, Transaction, 
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.news import TunnelsEnded
 from pinggy.core.places import displaced_by
-from pinggy.tunnel.refusals import Conflict, LeaseLost, MalformedMessage, NotHeld, Refusal
+from pinggy.tunnel.endings import LeaseLost, NotHeld
+from pinggy.tunnel.refusals import Conflict, MalformedMessage, Refusal
 from pinggy.wire.messages import Done, Holding, Report
 from pinggy.wire.orders import Close
 

@@ -18,7 +18,7 @@ from pinggy.core.ledger import Ledger, LedgerAway, Transaction, closing, news_of
 from pinggy.core.metrics import CoreMetrics
 from pinggy.core.patience import Patience
 from pinggy.core.places import displaced_by
-from pinggy.tunnel.refusals import Expired, LeaseLost
+from pinggy.tunnel.endings import Expired, LeaseLost
 
 _EARLY_RELEASES_KEPT = 600.0
 _HISTORY_KEPT = 90 * 24 * 3600.0

@@ -15,7 +15,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from pinggy.core.ledger import Holder
-from pinggy.tunnel import refusals
+from pinggy.tunnel import endings
 from pinggy.tunnel.refusals import Refusal
 from pinggy.wire.messages import Authorized
 
@@ -38,13 +38,13 @@ class How(Enum):
         """What the old tunnel's client is told, where it can be: the new one's is at *address*."""
         match self:
             case How.FORCE:
-                return refusals.TakenOver.of(address)
+                return endings.TakenOver.of(address)
             case How.NEWEST_WINS:
-                return refusals.TakenOver.by_newest(address)
+                return endings.TakenOver.by_newest(address)
             case How.DEAD:
-                return refusals.ClientSilent.of(PING)
+                return endings.ClientSilent.of(PING)
             case How.LEASE_OVER | How.UNREACHABLE:
-                return refusals.EdgeCutOff.of(address)
+                return endings.EdgeCutOff.of(address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

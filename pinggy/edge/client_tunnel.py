@@ -17,21 +17,11 @@ from pinggy.edge.dormant import Dormant, Fate
 from pinggy.edge.opening import Ask, Opening, Parts
 from pinggy.edge.timer import Timer
 from pinggy.edge.tunnels import Begun, LiveForwarding, LiveTunnel
+from pinggy.tunnel.endings import ClientLeft, ClientSilent, EdgeDraining, EdgeStopping, Expired
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity
 from pinggy.tunnel.life import Life
 from pinggy.tunnel.policy import Policy
-from pinggy.tunnel.refusals import (
-    ClientLeft,
-    ClientSilent,
-    EdgeDraining,
-    EdgeStopping,
-    Expired,
-    Fault,
-    LimitReached,
-    NoForwarding,
-    Refusal,
-    TypeNotServed,
-)
+from pinggy.tunnel.refusals import Fault, LimitReached, NoForwarding, Refusal, TypeNotServed
 from pinggy.tunnel.request import ForwardRequest, Kind, Login, clash
 from pinggy.wire.messages import Authorized, Credential, Usage
 

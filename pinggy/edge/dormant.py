@@ -22,8 +22,9 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.edge.pings import BOUND, answers
 from pinggy.edge.tickets import HeldTicket, TicketCheck
 from pinggy.edge.tunnels import LiveTunnel
+from pinggy.tunnel.endings import ClientLeft, ClientSilent
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
-from pinggy.tunnel.refusals import ClientLeft, ClientSilent, CoreAway, Refusal
+from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.tunnel.request import ForwardRequest
 from pinggy.wire.messages import Credential, Holding, Nobody, Release, Usage
 from pinggy.wire.ticket import digest_of

@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.tunnels import LiveTunnel, Tunnels
-from pinggy.tunnel.refusals import CoreAway, EdgeDraining, Refusal
+from pinggy.tunnel.endings import EdgeDraining
+from pinggy.tunnel.refusals import CoreAway, Refusal
 from pinggy.wire.messages import Draining
 from pinggy.wire.orders import GRACE
 

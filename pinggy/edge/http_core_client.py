@@ -31,7 +31,8 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
 from pinggy.trust import trust
 from pinggy.tunnel.grant import Identity
-from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal, from_wire
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import CoreAway, MalformedMessage, Refusal
 from pinggy.wire import codec, paths
 from pinggy.wire.messages import (
     Authorize,

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pinggy.edge.stalls import Stalls
 from pinggy.metrics.metrics import Metrics
-from pinggy.tunnel.refusals import codes
+from pinggy.tunnel.refusal_codes import codes
 from pinggy.wire.orders import Order
 
 STEPS = ("authorize", "publish", "probe", "live")

@@ -28,7 +28,8 @@ from pinggy.edge.tickets import HeldTicket
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.grant import Forwarding, Limits
-from pinggy.tunnel.refusals import CoreAway, PortNotBound, Refusal, ZoneAway, from_wire
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import CoreAway, PortNotBound, Refusal, ZoneAway
 from pinggy.tunnel.request import ForwardRequest
 from pinggy.wire.messages import Authorize, Authorized, Credential, Granted, Live, Lost, Refused, Release, Usage, Want
 from pinggy.wire.orders import GRACE

@@ -19,7 +19,8 @@ from pinggy.edge.examination import Examination
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.pings import Pings
 from pinggy.edge.tunnels import Tunnels
-from pinggy.tunnel.refusals import Refusal, from_wire
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import Refusal
 from pinggy.wire.orders import AskOrders, Close, Displaced, Drain, Examine, Order, Placed, Probe, Undrain
 
 log = Logger()

@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 from pinggy.edge.client import Client
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.tunnels import Tunnels
-from pinggy.tunnel.refusals import ClientSilent, Refusal
+from pinggy.tunnel.endings import ClientSilent
+from pinggy.tunnel.refusals import Refusal
 from pinggy.wire.orders import Probe, Probed
 
 log = Logger()

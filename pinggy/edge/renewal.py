@@ -16,7 +16,8 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
 from pinggy.edge.timer import Timer
 from pinggy.edge.tunnels import Tunnels
-from pinggy.tunnel.refusals import Refusal, from_wire
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import Refusal
 from pinggy.wire.messages import Lost, Renew, Usage
 
 log = Logger()

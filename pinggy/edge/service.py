@@ -47,7 +47,8 @@ from pinggy.metrics.listener import Listener
 from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
 from pinggy.tunnel.addresses import PublicFace
-from pinggy.tunnel.refusals import CoreAway, EdgeStopping
+from pinggy.tunnel.endings import EdgeStopping
+from pinggy.tunnel.refusals import CoreAway
 from pinggy.wire.messages import Register, Registered
 from pinggy.wire.orders import GRACE
 

@@ -37,8 +37,9 @@ from pinggy.core.news import Bulletin, Item, News, OrdersWritten
 from pinggy.core.place_book import Moved, Whereabouts
 from pinggy.core.report_book import MOST_NOTED, Fate, HeldName, Reported
 from pinggy.core.zone_book import Entry, OwnedName, Region
+from pinggy.tunnel.endings import ClientLeft, LeaseLost
 from pinggy.tunnel.grant import Forwarding
-from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal
+from pinggy.tunnel.refusals import Refusal
 from pinggy.wire import operator
 from pinggy.wire.messages import Lost, Usage
 from pinggy.wire.orders import Order, kept, unkept

@@ -16,5 +16,6 @@ addresses
 life
     from the first forwarding to the end, as a state machine.
 refusals
-    each "no", as a class with a code, an HTTP status and a sentence.
+    each "no", as a class with a code, an HTTP status and a sentence; `endings` are those by which a tunnel is over, and
+    `refusal_codes` has them all by their codes.
 """

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from pinggy.tunnel.endings import NoCommand
 from pinggy.tunnel.policy import Policy
-from pinggy.tunnel.refusals import NoCommand, Refusal
+from pinggy.tunnel.refusals import Refusal
 
 SESSION_WAIT = 2.0
 COMMAND_WAIT = 30.0

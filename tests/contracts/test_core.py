@@ -23,7 +23,7 @@ from pinggy.dns.config import ZoneSettings
 from pinggy.dns.powerdns.server import PowerDnsServer
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
-from pinggy.tunnel import refusals
+from pinggy.tunnel import endings, refusals
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity, Limits
 from pinggy.tunnel.request import Kind
 from pinggy.tunnel.token import new_token
@@ -182,7 +182,7 @@ async def test_a_new_instance_ends_the_tunnels_of_the_one_before(start: Start) -
     assert (await edge.renew(Renew(instance="first", tunnels=(Usage(tunnel=mine),)))).lost == ()
     await edge.register(Register(instance="second"))
     (lost,) = (await edge.renew(Renew(instance="second", tunnels=(Usage(tunnel=mine),)))).lost
-    assert (lost.tunnel, lost.code) == (mine, refusals.EdgeStopping.code)
+    assert (lost.tunnel, lost.code) == (mine, endings.EdgeStopping.code)
     assert (await other.renew(Renew(instance="first", tunnels=(Usage(tunnel=theirs),)))).lost == ()
 
 
@@ -387,13 +387,13 @@ async def test_force_takes_a_name_from_the_same_account(start: Start) -> None:
     assert granted(after, 1).epoch > granted(before, 1).epoch
     await far.live(Live(tunnel=new, numbers=(1, 2)))
     (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=old),)))).lost
-    assert lost == Lost(tunnel=old, code="taken-over", text=refusals.TakenOver.of("192.0.2.1").text)
+    assert lost == Lost(tunnel=old, code="taken-over", text=endings.TakenOver.of("192.0.2.1").text)
     # What the old owner does late changes nothing.
     await edge.release(Release(tunnel=old, code="client-left"))
     assert (await far.renew(Renew(instance="i", tunnels=(Usage(tunnel=new),)))).lost == ()
-    with pytest.raises(refusals.TakenOver):
+    with pytest.raises(endings.TakenOver):
         await edge.live(Live(tunnel=old, numbers=(1,)))
-    with pytest.raises(refusals.TakenOver):
+    with pytest.raises(endings.TakenOver):
         await edge.authorize(ask(http(3, "more"), by=token, tunnel=old))
 
 
@@ -615,7 +615,7 @@ async def test_a_tunnel_is_its_edges_and_its_identitys(start: Start) -> None:
         await edge.authorize(ask(http(2), tunnel=tunnel))
     with pytest.raises(refusals.Conflict):
         await other.authorize(ask(http(2), by=token, tunnel=tunnel))
-    with pytest.raises(refusals.LeaseLost):
+    with pytest.raises(endings.LeaseLost):
         await other.live(Live(tunnel=tunnel, numbers=(1,)))
     (lost,) = (await other.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel, received=9),)))).lost
     assert lost.code == "lease-lost"
@@ -631,7 +631,7 @@ async def test_a_tunnel_of_which_nothing_was_granted_is_none(start: Start) -> No
     tunnel = tunnel_id()
     assert codes(await edge.authorize(ask(http(1, "blog"), tunnel=tunnel))) == ["needs-account"]
     assert (await core.operator.tunnels()).tunnels == ()
-    with pytest.raises(refusals.LeaseLost):
+    with pytest.raises(endings.LeaseLost):
         await edge.live(Live(tunnel=tunnel, numbers=(1,)))
 
 
@@ -682,7 +682,7 @@ async def test_a_release_that_overtakes_its_authorization_leaves_no_orphan(start
     edge = await core.edge()
     tunnel = tunnel_id()
     await edge.release(Release(tunnel=tunnel, code="client-left"))
-    with pytest.raises(refusals.ClientLeft):
+    with pytest.raises(endings.ClientLeft):
         await edge.authorize(ask(http(1), tunnel=tunnel))
     assert (await core.operator.tunnels()).tunnels == ()
 
@@ -743,9 +743,9 @@ async def test_the_operator_closes_a_tunnel_and_its_edge_learns_it(start: Start)
     await edge.authorize(ask(http(1), tunnel=tunnel))
     await core.operator.close_tunnel(tunnel)
     (lost,) = (await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),)))).lost
-    reason = refusals.ClosedByOperator.of()
+    reason = endings.ClosedByOperator.of()
     assert lost == Lost(tunnel=tunnel, code=reason.code, text=reason.text)
-    with pytest.raises(refusals.ClosedByOperator):
+    with pytest.raises(endings.ClosedByOperator):
         await edge.live(Live(tunnel=tunnel, numbers=(1,)))
 
 
@@ -770,7 +770,7 @@ async def test_the_operators_close_is_an_order_for_the_edge_that_waits(start: St
     await edge.authorize(ask(http(1), tunnel=tunnel))
     waiting, elsewhere = edge.orders(after(0)), other.orders(after(0))
     await core.operator.close_tunnel(tunnel)
-    reason = refusals.ClosedByOperator.of()
+    reason = endings.ClosedByOperator.of()
     close = Close(number=1, tunnel=tunnel, code=reason.code, text=reason.text)
     assert await waiting == Orders(orders=(close,))
     assert not elsewhere.called
@@ -790,7 +790,7 @@ async def test_force_at_another_edge_is_an_order_for_the_edge_of_the_old_tunnel(
     waiting = edge.orders(after(0))
     assert not waiting.called
     await far.live(Live(tunnel=new, numbers=(1,)))
-    reason = refusals.TakenOver.of("192.0.2.9")
+    reason = endings.TakenOver.of("192.0.2.9")
     close = Close(number=1, tunnel=old, code=reason.code, text=reason.text, grace=GRACE)
     assert await waiting == Orders(orders=(close,))
     # By a session at the same edge: that knows by the answer, and chooses the moment.
@@ -921,7 +921,7 @@ async def test_an_edge_that_drains_gets_no_new_tunnels_and_keeps_those_it_has(st
     await edge.authorize(ask(http(1), tunnel=tunnel))
     await edge.draining(Draining(instance="i"))
     assert await is_draining(core)
-    with pytest.raises(refusals.EdgeDraining):
+    with pytest.raises(endings.EdgeDraining):
         await edge.authorize(ask(http(1)))
     assert codes(await edge.authorize(ask(http(1), tunnel=tunnel))) == ["granted"]
     assert await edge.renew(Renew(instance="i", tunnels=(Usage(tunnel=tunnel),))) == Renewed()
@@ -980,7 +980,7 @@ async def test_what_another_edge_says_or_repeats_of_a_tunnel_changes_nothing(sta
         await thief.authorize(message)
     with pytest.raises(refusals.Conflict):
         await thief.authorize(ask(http(2, "more"), by=token, tunnel=tunnel, force=True))
-    with pytest.raises(refusals.LeaseLost):
+    with pytest.raises(endings.LeaseLost):
         await thief.live(Live(tunnel=tunnel, numbers=(1,)))
     await thief.release(Release(tunnel=tunnel, code="client-left", usage=usage))
     await thief.release(Release(tunnel=tunnel, code="client-left", numbers=(1,), usage=usage))
@@ -1010,9 +1010,9 @@ async def test_what_an_edge_repeats_when_it_is_over_changes_nothing(start: Start
     release = Release(tunnel=old, code="client-left", usage=Usage(tunnel=old, received=1))
     await edge.release(release)
     await far.authorize(ask(http(1, "blog"), by=token, tunnel=new))
-    with pytest.raises(refusals.ClientLeft):
+    with pytest.raises(endings.ClientLeft):
         await edge.authorize(message)
-    with pytest.raises(refusals.ClientLeft):
+    with pytest.raises(endings.ClientLeft):
         await edge.live(Live(tunnel=old, numbers=(1,)))
     await edge.release(release)
     (row,) = (await core.operator.tunnels()).tunnels

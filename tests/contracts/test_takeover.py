@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
-from pinggy.tunnel import refusals
+from pinggy.tunnel import endings, refusals
 from pinggy.tunnel.refusals import Refusal
 from pinggy.wire import operator as office
 from pinggy.wire.messages import Done, Live, Register, Release, Renew, Usage
@@ -41,7 +41,7 @@ postgres = real.postgres
 
 def close_for(tunnel: str, reason: Refusal | None = None, number: int = 1) -> Close:
     """The order to close *tunnel* for the *reason*, which is force if there is no other."""
-    reason = reason or refusals.TakenOver.of("192.0.2.1")
+    reason = reason or endings.TakenOver.of("192.0.2.1")
     return Close(number=number, tunnel=tunnel, code=reason.code, text=reason.text, grace=GRACE)
 
 
@@ -80,9 +80,9 @@ async def test_the_old_tunnel_is_held_until_the_new_one_is_live_but_gets_nothing
     assert await taken.lost() == []
     assert await taken.lost(taken.far) == [taken.old]
     assert await taken.edge.live(Live(tunnel=taken.old, numbers=(1,))) == Done()
-    with pytest.raises(refusals.TakenOver):
+    with pytest.raises(endings.TakenOver):
         await taken.far.live(Live(tunnel=taken.old, numbers=(1,)))
-    with pytest.raises(refusals.TakenOver):
+    with pytest.raises(endings.TakenOver):
         await taken.edge.authorize(ask(http(2, "more"), by=taken.token, tunnel=taken.old))
     await taken.core.sweep.sweep()
     assert await taken.lost() == []
@@ -259,7 +259,7 @@ async def test_an_edge_that_no_core_hears_loses_the_names_that_somebody_wants(st
     await busy.far.live(Live(tunnel=new, numbers=(1,)))
     # When it is heard again, it closes what it has lost.
     *_, last = (await busy.edge.orders(after(0))).orders
-    assert last == close_for(busy.old, refusals.EdgeCutOff.of("192.0.2.9"), number=last.number)
+    assert last == close_for(busy.old, endings.EdgeCutOff.of("192.0.2.9"), number=last.number)
     assert not await busy.is_held()
 
 
@@ -329,7 +329,7 @@ async def test_of_a_token_the_newest_wins_where_the_operator_says_so(start: Star
     new = tunnel_id()
     answer = await busy.far.authorize(ask(http(1, "blog"), by=token, tunnel=new, address="192.0.2.9"))
     assert granted(answer).epoch > busy.epoch
-    reason = refusals.TakenOver.by_newest("192.0.2.9")
+    reason = endings.TakenOver.by_newest("192.0.2.9")
     assert [(each.tunnel, each.text) for each in answer.lost] == [(busy.old, reason.text)]
     await busy.far.live(Live(tunnel=new, numbers=(1,)))
     assert (await busy.edge.orders(after(0))).orders == (close_for(busy.old, reason),)

@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from pinggy.core.config import LimitSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
-from pinggy.tunnel.refusals import TakenOver
+from pinggy.tunnel.endings import TakenOver
 from pinggy.tunnel.request import Kind
 from pinggy.wire.messages import (
     Authorize,

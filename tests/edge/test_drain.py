@@ -13,7 +13,8 @@ from pinggy.edge.client_tunnel import LINGER
 from pinggy.edge.drain import CORE_PATIENCE, EdgeDrain
 from pinggy.edge.tunnels import Tunnels
 from pinggy.testing.core import FakeCore, now
-from pinggy.tunnel.refusals import EdgeDraining, EdgeStopping, Refusal
+from pinggy.tunnel.endings import EdgeDraining, EdgeStopping
+from pinggy.tunnel.refusals import Refusal
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Pair, Session
 from tests.support.streams import FakeClient, live_forwarding

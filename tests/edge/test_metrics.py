@@ -19,8 +19,8 @@ from pinggy.edge.readings import EdgeReadings
 from pinggy.edge.renewal import Renewal
 from pinggy.edge.stream import Stream
 from pinggy.edge.tally import Tally
+from pinggy.tunnel.endings import ClosedByOperator
 from pinggy.tunnel.life import Life
-from pinggy.tunnel.refusals import ClosedByOperator
 from tests.edge.ssh.test_flow import Deaf, Receiver, visited
 from tests.metrics.expositions import Scraped, exposed
 from tests.support.edges import EdgeInMemory

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from pinggy.core.ledger import NewOrder, Transaction
 from pinggy.edge.pings import BOUND
 from pinggy.testing.core import now
-from pinggy.tunnel.refusals import EdgeStopping
+from pinggy.tunnel.endings import EdgeStopping
 from pinggy.wire.orders import Close, Order, Probe, Probed
 from tests.support.edges import EdgeInMemory
 from tests.support.ssh_pair import Pair

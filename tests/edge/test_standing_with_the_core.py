@@ -8,7 +8,7 @@ from pinggy.core.ledger import NewOrder
 from pinggy.edge.elsewhere import NothingElsewhere
 from pinggy.edge.orders import LAST_WAIT, LONGEST_GRACE, OrderStream
 from pinggy.edge.renewal import Renewal
-from pinggy.tunnel.refusals import EdgeDraining
+from pinggy.tunnel.endings import EdgeDraining
 from pinggy.wire.messages import Register
 from pinggy.wire.orders import Close, Displaced, Order
 from tests.support.edges import EdgeInMemory

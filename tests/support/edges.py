@@ -29,7 +29,7 @@ from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.testing.core import FakeCore, now
 from pinggy.tunnel.addresses import PublicFace
-from pinggy.tunnel.refusals import EdgeStopping
+from pinggy.tunnel.endings import EdgeStopping
 from pinggy.wire.messages import Register
 from tests.support.ssh_pair import Pair
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinggy.tunnel.endings import ClientLeft, Expired, NoCommand
 from pinggy.tunnel.life import COMMAND_WAIT, SESSION_WAIT, Life, State
 from pinggy.tunnel.policy import Policy
-from pinggy.tunnel.refusals import ClientLeft, Expired, NoCommand
 
 STRICT = Policy(https_only=True)
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from pinggy.tunnel import refusals
-from pinggy.tunnel.refusals import Busy, Refusal, Unsaid, echo, from_wire
+from pinggy.tunnel import endings, refusals
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import Busy, Refusal, Unsaid, echo
 
 
 def every_refusal() -> list[type[Refusal]]:
-    return [each for each in vars(refusals).values() if isinstance(each, type) and issubclass(each, Refusal)]
+    named = {**vars(refusals), **vars(endings)}
+    return [each for each in named.values() if isinstance(each, type) and issubclass(each, Refusal)]
 
 
 def test_each_code_names_one_class() -> None:

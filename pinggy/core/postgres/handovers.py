@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from pinggy.core.handovers import Handover
 from pinggy.core.postgres.statements import Statements
-from pinggy.tunnel.refusals import from_wire
+from pinggy.tunnel.refusal_codes import from_wire
 
 
 class HandoverStatements(Statements):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from pinggy.core.postgres.statements import Statements
 from pinggy.core.report_book import MOST_NOTED, Fate, HeldName, Reported
-from pinggy.tunnel.refusals import from_wire
+from pinggy.tunnel.refusal_codes import from_wire
 
 
 class ReportStatements(Statements):

@@ -11,8 +11,10 @@ from typing import Any
 
 from pinggy.core.ledger import Crowd, Ended, NewTunnel, TunnelEntry
 from pinggy.core.postgres.statements import Statements, iso, iso_or_none
+from pinggy.tunnel.endings import ClientLeft, LeaseLost
 from pinggy.tunnel.grant import Forwarding, Identity
-from pinggy.tunnel.refusals import ClientLeft, LeaseLost, Refusal, from_wire
+from pinggy.tunnel.refusal_codes import from_wire
+from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 from pinggy.wire import operator
 from pinggy.wire.messages import Lost, Usage

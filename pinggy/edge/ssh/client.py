@@ -28,8 +28,9 @@ from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.edge.ssh.transport import Transport
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.timer import Timer
+from pinggy.tunnel.endings import ClientLeft, ClientSilent
 from pinggy.tunnel.grant import Forwarding, Identity
-from pinggy.tunnel.refusals import ClientLeft, ClientSilent, Refusal
+from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Login, parse_forward
 from pinggy.wire.messages import Credential
 

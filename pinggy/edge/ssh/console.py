@@ -16,9 +16,10 @@ from pinggy.edge.client_tunnel import MOST_REMEMBERED, ClientTunnel
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
+from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.policy import parse_policy, split_command, unserved
-from pinggy.tunnel.refusals import ClientLeft, OptionNotServed, Refusal
+from pinggy.tunnel.refusals import OptionNotServed, Refusal
 
 _CTRL_C = b"\x03"
 _MOST_QUEUED = 64 * 1024  # bytes of lines that wait for a terminal which reads nothing

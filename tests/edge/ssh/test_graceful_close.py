@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pinggy.edge.stream import StreamRefused
-from pinggy.tunnel.refusals import ClosedByOperator, EdgeStopping
+from pinggy.tunnel.endings import ClosedByOperator, EdgeStopping
 from pinggy.wire.orders import GRACE
 from tests.edge.ssh.test_flow import Receiver
 from tests.support.edges import VISITOR, EdgeInMemory

@@ -12,8 +12,8 @@ from twisted.internet.address import IPv4Address
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.tls import CLOSE_NOTIFY, HELLO
+from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
-from pinggy.tunnel.refusals import ClientLeft
 from pinggy.tunnel.request import Kind
 from tests.edge.visitor.conftest import DOMAIN, Edge
 from tests.http.test_clienthello import real_hello
