@@ -14,9 +14,11 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.client import Client, Watcher
 from pinggy.edge.dormant import Dormant, Fate
+from pinggy.edge.linger import Linger
 from pinggy.edge.opening import Ask, Opening, Parts
 from pinggy.edge.timer import Timer
 from pinggy.edge.tunnels import Begun, LiveForwarding, LiveTunnel
+from pinggy.edge.watchers import Watchers
 from pinggy.tunnel.endings import ClientLeft, ClientSilent, EdgeDraining, EdgeStopping, Expired
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity
 from pinggy.tunnel.life import Life
@@ -30,10 +32,6 @@ log = Logger()
 SILENCE = 0.02  # seconds without another request: Go clients wait for each reply before they ask again
 NOTHING_ASKED = 30.0  # seconds after the login in which a forwarding must be asked for
 NOTHING_LEFT = 2.0  # seconds for another request when nothing is left, or a terminal is there and nothing was asked
-# Seconds for which the records of a tunnel that was sent away lead visitors here still: they wait for it, or are passed
-# on to where it is by then. A resolver that asked in between would say for long that there is no such name.
-LINGER = 3.0
-MOST_REMEMBERED = 32  # refusals that are told to a terminal which opens later
 MOST_ASKED = 256  # forwardings asked for in one connection; the core's limit is lower
 
 
@@ -75,8 +73,7 @@ class ClientTunnel:
         self._queue: list[Ask] = []
         self._running = False
         self._core_was_asked = False
-        self._watchers: list[Watcher] = []
-        self._refusals: list[Refusal] = []
+        self._watchers = Watchers()
         self._end: Refusal | None = None
         self._closed = False
         self._has_left = False
@@ -86,8 +83,7 @@ class ClientTunnel:
         self._idle = Timer(parts.clock, self._nothing_to_do)
         self._expiry = Timer(parts.clock, lambda: self.end(Expired.of()))
         self._grace = Timer(parts.clock, self._leave)
-        self._linger = Timer(parts.clock, self._linger_no_more)
-        self._lingering: Deferred[None] | None = None
+        self._linger = Linger(parts.clock)
         self._idle.start(NOTHING_ASKED)
 
     # -- what the way in says -----------------------------------------------------------------------------------
@@ -118,7 +114,7 @@ class ClientTunnel:
 
     def tell_refused(self, refusal: Refusal) -> None:
         """A request could not even be read: the terminal shows why."""
-        self._tell_refused(refusal)
+        self._watchers.refused(refusal)
         self._settle()
 
     def session_opened(self) -> None:
@@ -136,17 +132,12 @@ class ClientTunnel:
 
     def watch(self, watcher: Watcher) -> None:
         """Tell *watcher* what is live already, and whatever comes."""
-        self._watchers.append(watcher)
-        for forwarding in self.forwardings():
-            watcher.opened(forwarding)
-        for refusal in self._refusals:
-            watcher.refused(refusal)
-        if self._is_settled and (self._asks or self._refusals):
+        self._watchers.add(watcher, self.forwardings())
+        if self._is_settled and (self._asks or self._watchers.refusals):
             watcher.settled()
 
     def unwatch(self, watcher: Watcher) -> None:
-        if watcher in self._watchers:
-            self._watchers.remove(watcher)
+        self._watchers.remove(watcher)
 
     def forwardings(self) -> list[Forwarding]:
         """What is live, in the order asked."""
@@ -177,7 +168,7 @@ class ClientTunnel:
         elif grace <= 0:
             self._leave()
             if isinstance(reason, EdgeStopping):
-                self._linger_no_more()
+                self._linger.stop()
         if self._closed:
             return succeed(None)
         closed: Deferred[None] = Deferred(self._awaiting_close.remove)
@@ -240,8 +231,7 @@ class ClientTunnel:
             took=ask.took,
         )
         ask.answer.callback(ask.forwarding)
-        for watcher in list(self._watchers):
-            watcher.opened(ask.forwarding)
+        self._watchers.opened(ask.forwarding)
 
     async def _withdraw(self, ask: Ask) -> bool:
         del self._asks[ask.number]
@@ -315,7 +305,7 @@ class ClientTunnel:
             if not ask.answer.called:
                 self._parts.metrics.refused(refusal.code)
                 ask.answer.errback(refusal)
-                self._tell_refused(refusal)
+                self._watchers.refused(refusal)
 
     def usage(self) -> Usage | None:
         return None if self._live is None else self._live.usage()
@@ -360,20 +350,8 @@ class ClientTunnel:
         if fate is not Fate.KEPT:
             released = fate is Fate.RELEASED
             # A newer owner's records are not touched by what is withdrawn late: its epoch is lower.
-            linger = self._start_to_linger() if isinstance(reason, EdgeDraining) else None
+            linger = self._linger.start() if isinstance(reason, EdgeDraining) else None
             await self._opening.undo(asks, reason.code, whole=True, released=released, linger=linger)
-
-    def _start_to_linger(self) -> Deferred[None]:
-        lingering: Deferred[None] = Deferred()
-        self._lingering = lingering
-        self._linger.start(LINGER)
-        return lingering
-
-    def _linger_no_more(self) -> None:
-        self._linger.stop()
-        lingering, self._lingering = self._lingering, None
-        if lingering is not None:
-            lingering.callback(None)
 
     def _close(self, _: object) -> None:
         self._closed = True
@@ -383,12 +361,6 @@ class ClientTunnel:
             each.callback(None)
 
     # -- small parts --------------------------------------------------------------------------------------------------
-
-    def _tell_refused(self, refusal: Refusal) -> None:
-        self._refusals.append(refusal)
-        del self._refusals[:-MOST_REMEMBERED]
-        for watcher in list(self._watchers):
-            watcher.refused(refusal)
 
     @property
     def _is_settled(self) -> bool:
@@ -400,11 +372,11 @@ class ClientTunnel:
         if not self._asks:
             # Whoever goes on asking for what is refused is not waited for any longer.
             self._idle.start_sooner(NOTHING_LEFT)
-        for watcher in list(self._watchers):
-            watcher.settled()
+        self._watchers.settled()
 
     def _nothing_to_do(self) -> None:
-        self.end(self._refusals[-1] if self._refusals else NoForwarding.of())
+        refusals = self._watchers.refusals
+        self.end(refusals[-1] if refusals else NoForwarding.of())
 
     def _deadline_reached(self) -> None:
         self._life.tick(self._parts.clock.seconds())

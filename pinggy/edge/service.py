@@ -19,13 +19,13 @@ from twisted.logger import Logger
 from pinggy.certificates import Certificates, CertificateUnusable
 from pinggy.dns.zone import Probe, Zone
 from pinggy.edge.client import Peer
-from pinggy.edge.client_tunnel import LINGER
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere, Told
 from pinggy.edge.limits import ConnectionLimit
+from pinggy.edge.linger import LINGER
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream

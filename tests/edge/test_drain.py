@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from pinggy.edge.client_tunnel import LINGER
 from pinggy.edge.drain import CORE_PATIENCE, EdgeDrain
+from pinggy.edge.linger import LINGER
 from pinggy.edge.tunnels import Tunnels
 from pinggy.testing.core import FakeCore, now
 from pinggy.tunnel.endings import EdgeDraining, EdgeStopping

@@ -12,10 +12,11 @@ from typing import Any
 from twisted.conch.ssh.common import getNS
 from twisted.internet.interfaces import IReactorTime
 
-from pinggy.edge.client_tunnel import MOST_REMEMBERED, ClientTunnel
+from pinggy.edge.client_tunnel import ClientTunnel
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
+from pinggy.edge.watchers import MOST_REMEMBERED
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.policy import parse_policy, split_command, unserved
