@@ -110,6 +110,16 @@ class OrderDesk:
         answered = self._answered.get(edge)
         return edge in self._waiting or (answered is not None and self._clock.seconds() < answered + ATTACHED)
 
+    def answered(self, edge: str) -> float | None:
+        """When a poll of *edge* was answered here last, by this core's clock; None where it has hung up since."""
+        return self._answered.get(edge)
+
+    def connection_lost(self, edge: str, answered: float | None) -> None:
+        """The connection of the poll that was *answered* then is gone: so is *edge*, unless it has asked again."""
+        if edge not in self._waiting and answered is not None and self._answered.get(edge) == answered:
+            del self._answered[edge]
+            self._news.say(HungUp(edge=edge))
+
     def has_come(self, edge: str) -> bool:
         """Whether *edge* has ever asked this core."""
         return edge in self._come

@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import deferLater
 
+from pinggy.core.orders import ATTACHED
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.settings import Secret
 from pinggy.tunnel.refusals import CoreAway
@@ -95,6 +96,19 @@ async def test_a_poll_moves_to_the_other_core_and_gets_what_is_ordered_there(hou
     assert not attached(house.cores[which])
     await house.cores[which].drains.begin("e1")
     assert [each.number for each in (await poll).orders] == [1]
+
+
+@asynchronous
+async def test_an_edge_that_dies_between_two_polls_is_not_taken_to_be_there(house: House) -> None:
+    await house.cores[0].drains.begin("e1")
+    assert len((await house.edge.orders(AskOrders(instance="i", after=0))).orders) == 1
+    # Answered just now, it counts as there though nothing of it waits; but not when its connections are gone.
+    assert any(map(attached, house.cores))
+    until = reactor.seconds() + ATTACHED / 2
+    house.balancer.cut()
+    while any(map(attached, house.cores)):
+        assert reactor.seconds() < until
+        await deferLater(reactor, 0.01)
 
 
 @asynchronous

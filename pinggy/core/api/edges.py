@@ -5,6 +5,7 @@ The messages of edges: each a POST with the edge's secret.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from pinggy.core.api.resource import JsonResource, bearer, body_of
+from pinggy.core.api.site import when_lost
 from pinggy.core.authority import Authority
 from pinggy.core.ledger import EdgeEntry
 from pinggy.core.orders import OrderDesk
@@ -37,7 +39,7 @@ class EdgeMessage(JsonResource, Generic[M]):
 
 
 class OrdersMessage(JsonResource):
-    """The long poll: whoever hangs up is not waited for."""
+    """The long poll: whoever hangs up is not waited for, and whose connection is lost after an answer is gone."""
 
     def __init__(self, authority: Authority, orders: OrderDesk) -> None:
         super().__init__({b"POST": self._post})
@@ -60,6 +62,8 @@ class OrdersMessage(JsonResource):
             return Orders()
         asked.append(self._orders.ask(edge, codec.decode(AskOrders, body)))
         try:
-            return await asked[0]
+            orders = await asked[0]
         except CancelledError:
             return Orders()
+        when_lost(request, partial(self._orders.connection_lost, edge.name, self._orders.answered(edge.name)))
+        return orders

@@ -4,6 +4,7 @@ Connections and requests: a body is bounded before it is kept, and the site know
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, cast
 
@@ -119,9 +120,21 @@ class CoreSite(Site):
 
 
 class _Connection(ProtocolWrapper):
+    when_lost: Callable[[], object] | None = None
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
+        when_lost, self.when_lost = self.when_lost, None
+        if when_lost is not None:
+            when_lost()
         cast(Connections, self.factory).look()
+
+
+def when_lost(request: Request, call: Callable[[], object]) -> None:
+    """*call* when the connection of *request* is lost, which is to be answered yet; the last one asked for counts."""
+    connection = request.channel and request.channel.transport
+    if isinstance(connection, _Connection):
+        connection.when_lost = call
 
 
 class Connections(WrappingFactory):
