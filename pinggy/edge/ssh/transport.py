@@ -23,7 +23,7 @@ from pinggy.edge.ssh.silence import SILENT
 log = Logger()
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
-_READ_AT_ONCE = 256 * 1024  # bytes; and as many unsent ones before the channels are held
+_READ_AT_ONCE = 64 * 1024  # bytes; and as many unsent ones before the channels are held
 _MOST_UNREAD = 4096  # packets that wait for a client which reads nothing
 _FAREWELL = 10.0  # seconds for a client to read why it is disconnected
 
