@@ -144,6 +144,8 @@ class FlowChannel(SSHChannel):
         while self._queue and self.remoteWindowLeft > 0 and not self.localClosed:
             if left <= 0 or self.conn.held:
                 self.conn.wait(self)
+                # Its next turn may be now: then nobody else waits, or they have theirs first.
+                self.conn.serveWaiting()
                 break
             left -= self._send_one()
         if not self._queue:

@@ -210,6 +210,25 @@ def test_channels_take_turns_when_the_transport_takes_more_again() -> None:
     assert served == [{0}, {1}, {2}, {0}, {1}, {2}]
 
 
+def test_more_than_one_turn_is_sent_at_once_where_nobody_else_waits() -> None:
+    _, transport, (writer, *_) = with_writers(2)
+    writer.write(bytes(3 * QUANTUM + 1))
+    assert sum(len(payload) - 8 for _, payload in transport.packets) == 3 * QUANTUM + 1
+    assert not writer.stopped
+
+
+def test_what_was_written_before_the_channel_opened_is_sent_however_much_it_is() -> None:
+    connection, transport = connected()
+    connection.clock = Clock()
+    writer = Writer()
+    connection.openChannel(writer)
+    writer.conn = connection
+    writer.write(bytes(3 * QUANTUM))
+    transport.packets.clear()
+    connection.ssh_CHANNEL_OPEN_CONFIRMATION(struct.pack(">4L", 0, 0, 2**31, 32768))
+    assert sum(len(payload) - 8 for _, payload in transport.packets) == 3 * QUANTUM
+
+
 def test_who_has_nothing_waiting_may_write_until_too_much_waits() -> None:
     connection, _, writers = with_writers(20)
     connection.pauseProducing()
