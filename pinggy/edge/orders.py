@@ -61,12 +61,15 @@ class OrderStream:
         self._pings = Pings(core=core, tunnels=tunnels, clock=clock)
         self._told = told or NothingElsewhere()
         self._asking: Deferred[None] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         self._asking = Deferred.fromCoroutine(self._ask_for_ever())
         self._asking.addErrback(self._over)
 
     def stop(self) -> None:
+        # An order that is being carried out may be what stops the edge: then nothing is asked that could be cancelled.
+        self._stopped = True
         self._examination.stop()
         self._pings.stop()
         if self._asking is not None:
@@ -74,7 +77,7 @@ class OrderStream:
 
     async def _ask_for_ever(self) -> None:
         wait = FIRST_WAIT
-        while True:
+        while not self._stopped:
             try:
                 said = await self._core.orders(AskOrders(instance=self._instance, after=self._after))
             except Refusal:

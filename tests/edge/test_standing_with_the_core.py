@@ -164,3 +164,27 @@ def test_live_tunnels_go_on_while_the_core_is_away_and_are_renewed_after(standin
     assert standing.edge.tunnels.by_name("blog") is not None
     assert standing.session.lines[-1] == "https://blog.a.example"
     standing.end()
+
+
+def test_an_order_that_stops_the_edge_is_the_last_that_is_asked_for(standing: Standing) -> None:
+    class Stopping(NothingElsewhere):
+        def displaced(self, name: str, epoch: int) -> None:
+            standing.orders.stop()
+
+    standing.orders.stop()
+    standing.orders = OrderStream(
+        core=standing.edge.client,
+        tunnels=standing.edge.tunnels,
+        drain=standing.edge.drain,
+        clock=standing.edge.clock,
+        instance="one",
+        after=0,
+        told=Stopping(),
+    )
+    standing.orders.start()
+    assert standing.edge.core.desk.waiting == 1
+    order = NewOrder(edge="local", order=Displaced(name="port", epoch=1))
+    standing.edge.core.ledger.transact(lambda ledger: ledger.order([order]))
+    standing.pair.advance(0)
+    assert standing.edge.core.desk.waiting == 0
+    standing.end()
