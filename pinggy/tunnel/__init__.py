@@ -8,7 +8,9 @@ token
 request
     the grammar of ``USER`` and ``-R`` (ssh-interface).
 policy
-    the grammar of the arguments and what they ask for.
+    what a client asks to do with its visitors.
+arguments
+    the grammar of the words that ask for it; `argument_values` is what may stand behind them.
 grant
     what the core allowed.
 addresses

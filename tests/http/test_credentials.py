@@ -10,7 +10,8 @@ import pytest
 
 from pinggy.http.credentials import challenges, is_asked_for, is_preflight, passes
 from pinggy.http.head import RequestHead, parse_request
-from pinggy.tunnel.policy import Policy, parse_policy
+from pinggy.tunnel.arguments import parse_policy
+from pinggy.tunnel.policy import Policy
 
 POLICY = parse_policy(("b:ada:lovelace", "b:chloé:sésame", "k:first", "k:second"))
 

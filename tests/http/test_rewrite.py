@@ -8,7 +8,8 @@ import pytest
 
 from pinggy.http.head import parse_request, parse_response
 from pinggy.http.rewrite import Visit, request_for_server, response_for_visitor
-from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy, parse_policy
+from pinggy.tunnel.arguments import parse_policy
+from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
 VISIT = Visit(address="192.0.2.7", secure=True)
 PLAIN = ("x:noreverseproxy",)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from pinggy.tunnel.policy import parse_policy
+from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.refusals import UnknownArgument
 
 
@@ -21,6 +21,14 @@ from pinggy.tunnel.refusals import UnknownArgument
         "a:Trailer:Host",
         "x:xff:Content-Length",
         "x:xff:Host",
+        "A:Content-Length:5",
+        "R:transfer-encoding",
+        "U:Connection:close",
+        "R:Keep-Alive",
+        "A:Trailer:X",
+        "A:Upgrade:h2c",
+        "R:Sec-WebSocket-Accept",
+        "U:Sec-WebSocket-Extensions:permessage-deflate",
     ],
 )
 def test_headers_that_say_where_a_message_ends_are_refused(word: str) -> None:

@@ -17,9 +17,9 @@ from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
 from pinggy.edge.watchers import MOST_REMEMBERED
+from pinggy.tunnel.arguments import parse_policy, split_command, unserved
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.grant import Forwarding
-from pinggy.tunnel.policy import parse_policy, split_command, unserved
 from pinggy.tunnel.refusals import OptionNotServed, Refusal
 
 _CTRL_C = b"\x03"

@@ -11,7 +11,7 @@ import pytest
 from pinggy.edge.peers.arrivals import GREETING, HANDSHAKE, PATIENCE, WAITING, Arrival
 from pinggy.edge.peers.greeting import Verdict, said
 from pinggy.edge.peers.link import CLOSING, Link, LinkLost
-from pinggy.tunnel.policy import parse_policy
+from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.request import Kind
 from tests.edge.peers.pair import DOMAIN, VISITOR, Far, Joined, PeerTransport, passage
 from tests.support.streams import FakeClient, FakeStream, live_forwarding

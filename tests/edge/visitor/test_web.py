@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.web import WebLimits
+from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
-from pinggy.tunnel.policy import Policy, parse_policy
+from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
 from tests.edge.visitor.visits import Visit
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
