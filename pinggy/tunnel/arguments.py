@@ -56,8 +56,8 @@ _EVERY = (Kind.HTTP, Kind.TCP, Kind.TLS, Kind.TLSTCP)
 class Option:
     """
     One row of the grammar. *words* are its names, the first is the usual one; *form* is what follows, with its colon,
-    in square brackets where it may be left out. *kinds* are the tunnels it is for. *read* is given what stands behind the
-    colon, empty where nothing does; of a *secret* option that is never shown.
+    in square brackets where it may be left out. *kinds* are the tunnels it is for. *read* is given what stands behind
+    the colon, empty where nothing does; of a *secret* option that is never shown.
     """
 
     words: tuple[str, ...]
