@@ -17,6 +17,12 @@ proxyprotocol
     the PROXY protocol: who a visitor is, said by somebody who passes his bytes on.
 credentials
     the passwords and keys of a policy.
+accept
+    whether who asks would rather read a page, JSON or a line.
+answer
+    what the edge says itself, as a value.
+pages, page
+    the same as it is sent.
 malformed
     the one error of parsers.
 """
