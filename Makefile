@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
+.PHONY: run test test-install chaos check options bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -29,6 +29,9 @@ check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+options: $(VENV)/.test  ## write docs/options.rst from the grammar of the arguments
+	$(BIN)/python -m pinggy.tunnel.options_page > docs/options.rst
 
 BENCH_ARGS ?=
 bench: $(VENV)/.test  ## the SSH leg beside sshd, Conch and asyncssh, in one table (BENCH_ARGS="--only requests --rounds 1")
