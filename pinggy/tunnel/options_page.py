@@ -61,14 +61,14 @@ In which order
 --------------
 
 A visitor whom ``w:`` does not name gets no answer. Then ``x:https`` redirects; then come ``x:rate``, passwords and
-keys, and ``x:limit``. Whoever gives a wrong password or key too often is answered 429 for a while, whatever he gives; this
-counts by address (IPv6: by /64) and tunnel.
+keys, and ``x:limit``. Whoever gives a wrong password or key too often is answered 429 for a while, whatever he gives;
+this counts by address (IPv6: by /64) and tunnel.
 
 Bounds
 ------
 
-All arguments together: {LONGEST_COMMAND} bytes, {MOST_WORDS} words. ``x:rate``: 1 to {HIGHEST_RATE} requests. ``x:limit``: 1 to
-{LARGEST_LIMIT // 1024**3}g.
+All arguments together: {LONGEST_COMMAND} bytes, {MOST_WORDS} words. ``x:rate``: 1 to {HIGHEST_RATE} requests.
+``x:limit``: 1 to {LARGEST_LIMIT // 1024**3}g.
 """
 
 
