@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from hashlib import sha256
 
 from pinggy.http.head import Headers, RequestHead
 from pinggy.tunnel.policy import Policy
@@ -16,23 +17,31 @@ def is_asked_for(policy: Policy) -> bool:
     return bool(policy.basic or policy.bearer)
 
 
+def is_try(head: RequestHead) -> bool:
+    """Whether *head* carries a credential, whatever its kind."""
+    return any(name.lower() == "authorization" for name, _ in head.headers)
+
+
 def passes(head: RequestHead, policy: Policy) -> bool:
-    """Whether *head* carries one of the credentials that *policy* asks for; a near miss takes as long as any."""
+    """
+    Whether *head* carries one of the credentials that *policy* asks for. How long this takes says nothing of them but
+    how many there are: digests are compared, which are of one length, and all of them, whichever fits.
+    """
     values = [value for name, value in head.headers if name.lower() == "authorization"]
     if len(values) != 1:
         return False
     scheme, _, credential = values[0].partition(" ")
     match scheme.lower():
         case "basic":
-            given = _decoded(credential.strip(" "))
+            given = _utf8(_decoded(credential.strip(" ")))
             wanted = [f"{each.user}:{each.password.reveal()}".encode() for each in policy.basic]
         case "bearer":
-            given = credential.strip(" ").encode("latin-1")
+            given = _utf8(credential.strip(" ").encode("latin-1"))
             wanted = [each.reveal().encode() for each in policy.bearer]
         case _:
             return False
-    # All are compared, whichever fits.
-    return sum(hmac.compare_digest(given, each) for each in wanted) > 0
+    digest = sha256(given).digest()
+    return sum(hmac.compare_digest(digest, sha256(each).digest()) for each in wanted) > 0
 
 
 def challenges(policy: Policy, realm: str) -> Headers:
@@ -58,3 +67,12 @@ def _decoded(credential: str) -> bytes:
         return base64.b64decode(credential.encode("latin-1"), validate=True)
     except binascii.Error:
         return b""
+
+
+def _utf8(text: bytes) -> bytes:
+    """What is no UTF-8 is taken for Latin-1: some programs say it so, though asked for UTF-8 (RFC 7617 2.1)."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode()
+    return text

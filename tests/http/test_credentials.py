@@ -7,17 +7,19 @@ from __future__ import annotations
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pinggy.http.credentials import challenges, is_asked_for, is_preflight, passes
+from pinggy.http.credentials import challenges, is_asked_for, is_preflight, is_try, passes
 from pinggy.http.head import RequestHead, parse_request
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.policy import Policy
 
-POLICY = parse_policy(("b:ada:lovelace", "b:chloé:sésame", "k:first", "k:second"))
+POLICY = parse_policy(("b:ada:lovelace", "b:chloé:sésame", "k:first", "k:second", "k:clé"))
 
 
-def basic(text: str) -> str:
-    return "Basic " + base64.b64encode(text.encode()).decode()
+def basic(text: str, encoding: str = "utf-8") -> str:
+    return "Basic " + base64.b64encode(text.encode(encoding)).decode()
 
 
 def request(*headers: str, method: str = "GET") -> RequestHead:
@@ -31,6 +33,9 @@ def request(*headers: str, method: str = "GET") -> RequestHead:
         basic("ada:lovelace").replace("Basic", "BASIC"),
         basic("ada:lovelace").replace("Basic", "basic "),
         basic("chloé:sésame"),
+        basic("chloé:sésame", "latin-1"),
+        "Bearer cl\xe9",
+        "Bearer cl\xc3\xa9",
         "Bearer first",
         "bearer second",
     ],
@@ -51,6 +56,11 @@ def test_one_of_them_suffices(credential: str) -> None:
         "Bearer First",
         "first",
         basic("ada:love"),
+        basic("ada:lovelace2"),
+        basic("ada:lovelace\0"),
+        basic("chloé:sésame", "utf-16"),
+        basic("chloe:sesame"),
+        "Bearer cle",
         basic("ada:"),
         basic("ada"),
         basic(":lovelace"),
@@ -64,6 +74,26 @@ def test_one_of_them_suffices(credential: str) -> None:
 )
 def test_nothing_else_does(credential: str) -> None:
     assert not passes(request(f"Authorization: {credential}"), POLICY)
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_characters=":\0\r\n", exclude_categories=["C", "Z"]), min_size=1)
+
+
+@given(st.lists(st.tuples(_WORDS, _WORDS), min_size=1, max_size=20), st.lists(_WORDS, max_size=20), st.data())
+def test_each_of_many_passes_whatever_its_place_and_length(
+    users: list[tuple[str, str]], keys: list[str], data: st.DataObject
+) -> None:
+    policy = parse_policy((*(f"b:{user}:{password}" for user, password in users), *(f"k:{key}" for key in keys)))
+    user, password = data.draw(st.sampled_from(users))
+    assert passes(request(f"Authorization: {basic(f'{user}:{password}')}"), policy)
+    wrong = data.draw(_WORDS)
+    assert passes(request(f"Authorization: {basic(f'{user}:{wrong}')}"), policy) is ((user, wrong) in users)
+
+
+def test_what_counts_as_a_try() -> None:
+    assert not is_try(request("Proxy-Authorization: Basic x"))
+    assert is_try(request("authorization: Digest x"))
+    assert is_try(request("Authorization:"))
 
 
 def test_two_credentials_are_none() -> None:
