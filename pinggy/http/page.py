@@ -64,7 +64,7 @@ _PAGE = Template("""\
 <p class="status">$status $phrase</p>
 <h1>$title</h1>
 <p>$happened</p>
-<ol aria-label="How far the request came">$way</ol>
+<ol role="list" aria-label="How far the request came">$way</ol>
 <section>
 <h2>Is it yours?</h2>
 <p>$hint</p>
