@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from pinggy.dns.config import ZoneSettings
@@ -120,20 +120,25 @@ def _check_names(setting: str, names: tuple[str, ...], known: Collection[bytes])
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitors:
     """
-    What a visitor's connection may cost: bytes and count of headers of one request, seconds for a head and between
-    requests; and the connections of one address (an IPv4 address or an IPv6 /64), clients included.
+    What a visitor's connection may cost: bytes of one request's target and of its head, and count of its headers;
+    seconds for a head, between requests, and until more of a body comes; and the connections of one address (an IPv4
+    address or an IPv6 /64), clients included. *answer_seconds* is how long a local server may be silent before its
+    response begins.
     """
 
     head_bytes: int = 16 * 1024
+    target_bytes: int = 8 * 1024
     header_count: int = 100
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
+    body_seconds: float = 60.0
+    answer_seconds: float = 120.0
     connections_per_address: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("head_bytes", "header_count", "head_seconds", "idle_seconds", "connections_per_address"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be more than 0.")
+        for each in fields(self):
+            if getattr(self, each.name) <= 0:
+                raise ValueError(f"{each.name} must be more than 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,10 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, succeed
 
 from pinggy.edge.client import Peer
+from pinggy.edge.counted import Kept
 from pinggy.edge.stream import Stream
 from pinggy.edge.tally import Tally
-from pinggy.edge.tunnels import Kept, LiveForwarding
+from pinggy.edge.tunnels import LiveForwarding
 from pinggy.tunnel.request import Kind
 from pinggy.wire.places import Place
 

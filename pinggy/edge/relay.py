@@ -39,8 +39,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from pinggy.edge.counted import Counted
 from pinggy.edge.stream import Stream
-from pinggy.edge.tunnels import Counted
 
 # Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
 LINGER = 10.0

@@ -269,9 +269,12 @@ class EdgeService(Service):
         visitors = self._settings.visitors
         limits = WebLimits(
             head_bytes=visitors.head_bytes,
+            target_bytes=visitors.target_bytes,
             header_count=visitors.header_count,
             head_seconds=visitors.head_seconds,
             idle_seconds=visitors.idle_seconds,
+            body_seconds=visitors.body_seconds,
+            answer_seconds=visitors.answer_seconds,
         )
 
         def web(

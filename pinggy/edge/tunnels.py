@@ -14,6 +14,8 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.carried import Carried
 from pinggy.edge.client import Client, Peer
+from pinggy.edge.counted import Kept
+from pinggy.edge.local.pool import Pool
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tally import Tally
 from pinggy.edge.tickets import HeldTicket
@@ -45,33 +47,10 @@ class Begun:
     end: End
 
 
-class Kept(Protocol):
-    """A stream that is kept for the next request of its visitor."""
-
-    def close_if_idle(self) -> None:
-        """Nobody will ask for it any more."""
-        ...
-
-
-class Counted(Protocol):
-    """Whose streams are counted, as they are opened, kept and over: a tunnel."""
-
-    @property
-    def tally(self) -> Tally: ...
-
-    @property
-    def kept(self) -> set[Kept]: ...
-
-    @property
-    def has_ended(self) -> bool: ...
-
-    def stream_over(self) -> None: ...
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveTunnel:
     """
-    A tunnel whose core has granted it something. Visitors call `policy` and then `open_stream`.
+    A tunnel whose core has granted it something. Visitors call `policy`, then `visited`, then `open_stream`.
 
     Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it; and
     who keeps it between requests stands in *kept* for as long. *end* ends it. *ticket* is the core's word for it;
@@ -114,6 +93,10 @@ class LiveTunnel:
         for each in waiting:
             self.policy().chainDeferred(each)
 
+    def visited(self) -> None:
+        """Another visitor has been let in."""
+        self.tally.visitors += 1
+
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""
         if self.life.state is State.ENDED:
@@ -121,7 +104,6 @@ class LiveTunnel:
         if self.tally.open >= self.limits.channels:
             return fail(StreamRefused("The tunnel has as many visitors as it may have."))
         self.tally.open += 1
-        self.tally.visitors += 1
 
         def not_opened(failure: Failure) -> Failure:
             self.stream_over()
@@ -157,10 +139,11 @@ class LiveTunnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveForwarding:
-    """One public name (or port) that visitors may open."""
+    """One public name (or port) that visitors may open; *pool* has the streams that wait for their next requests."""
 
     forwarding: Forwarding
     tunnel: LiveTunnel
+    pool: Pool = field(default_factory=Pool, compare=False)
 
 
 class Tunnels:

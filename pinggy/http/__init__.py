@@ -15,6 +15,8 @@ rewrite
     what is changed in a head on its way to the local server, and back.
 response_rules
     what a policy, and the peace among tunnels, change in the headers of a response.
+write
+    heads as HTTP/1.1 writes them.
 proxyprotocol
     the PROXY protocol: who a visitor is, said by somebody who passes his bytes on.
 credentials

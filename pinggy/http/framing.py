@@ -1,9 +1,9 @@
 """
 Where the body of a message ends (RFC 9112 6 and 7): after so many bytes, by chunks, with the connection, or at once.
 
-A scanner is fed what came and tells ``(body, rest, done)``: the bytes to pass on, those after the end of the body,
-and whether the end was reached. Bytes are passed on as they came; what is not well formed raises `Malformed` before
-it is passed on, since the reader behind us might understand it differently.
+A scanner is fed what came and tells ``(content, rest, done)``: the content without its frames, the bytes after the end
+of the body, and whether the end was reached. What is not well formed raises `Malformed`. Frames never pass on as they
+came: the reader behind us, who might understand them differently, reads ours (`chunk`, `last_chunk`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _NOT_IN_TRAILERS = frozenset(
 )
 
 Fed = tuple[bytes, bytes, bool]
+Trailers = tuple[tuple[str, str], ...]
 
 
 class Delimited(Enum):
@@ -43,15 +44,32 @@ Framing = int | Delimited
 class Body(Protocol):
     """One body on its way."""
 
+    @property
+    def trailers(self) -> Trailers:
+        """What came behind the content (RFC 9110 6.5), once it is done."""
+        ...
+
     def feed(self, data: bytes) -> Fed:
         """Raises `Malformed`. After ``done`` it is not fed any more."""
         ...
 
 
-def body_of(framing: Framing, *, unwrap: bool = False) -> Body:
-    """The scanner for *framing*; with *unwrap* the frames of chunks are taken off."""
+def chunk(content: bytes) -> bytes:
+    """*content*, which is not empty, as one chunk (RFC 9112 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(content), content)
+
+
+def last_chunk(trailers: Trailers = ()) -> bytes:
+    """The end of a chunked body."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    return b"0\r\n" + "".join(f"{name}: {value}\r\n" for name, value in trailers).encode("latin-1") + b"\r\n"
+
+
+def body_of(framing: Framing) -> Body:
+    """The scanner for *framing*."""
     if framing is Delimited.CHUNKED:
-        return ChunkedBody(unwrap=unwrap)
+        return ChunkedBody()
     if framing is Delimited.UNTIL_CLOSE:
         return EndlessBody()
     assert isinstance(framing, int)
@@ -59,6 +77,9 @@ def body_of(framing: Framing, *, unwrap: bool = False) -> Body:
 
 
 class FixedBody:
+    __slots__ = ("_left",)
+    trailers: Trailers = ()
+
     def __init__(self, length: int) -> None:
         self._left = length
 
@@ -75,6 +96,9 @@ class FixedBody:
 class EndlessBody:
     """Ends with the connection."""
 
+    __slots__ = ()
+    trailers: Trailers = ()
+
     def feed(self, data: bytes) -> Fed:
         return data, b"", False
 
@@ -90,12 +114,18 @@ class _Awaits(Enum):
 class ChunkedBody:
     """RFC 9112 7.1. A line is held back until all of it has come and is well formed; data is never held back."""
 
-    def __init__(self, *, unwrap: bool = False) -> None:
-        self._unwrap = unwrap
+    __slots__ = ("_awaits", "_held", "_left", "_trailer_bytes", "_trailers")
+
+    def __init__(self) -> None:
         self._awaits = _Awaits.SIZE
         self._left = 0
         self._held = b""
-        self._trailers = 0
+        self._trailers: list[tuple[str, str]] = []
+        self._trailer_bytes = 0
+
+    @property
+    def trailers(self) -> Trailers:
+        return tuple(self._trailers)
 
     def feed(self, data: bytes) -> Fed:
         if self._held:
@@ -106,7 +136,7 @@ class ChunkedBody:
             if self._awaits is _Awaits.DATA:
                 # The end of the data that is here, or the end of the chunk.
                 end = min(at + self._left, len(data))
-                if self._unwrap:
+                if end > at:
                     contents.append(data[at:end])
                 self._left -= end - at
                 at = end
@@ -120,9 +150,9 @@ class ChunkedBody:
                     break
                 self._line(data[at:end])
                 at = end + 2
-        body = b"".join(contents) if self._unwrap else data[:at]
+        content = contents[0] if len(contents) == 1 else b"".join(contents)
         done = self._awaits is _Awaits.NOTHING
-        return body, data[at:] if done else b"", done
+        return content, data[at:] if done else b"", done
 
     def _line_end(self, data: bytes, at: int) -> int:
         """Where the CRLF of the line at *at* begins, or -1 where it has not come yet."""
@@ -166,6 +196,7 @@ class ChunkedBody:
             raise Malformed("A trailer after the body is not well formed.")
         if found[1].lower().replace(b"_", b"-") in _NOT_IN_TRAILERS:
             raise Malformed("A trailer after the body names a header that belongs into the head.")
-        self._trailers += len(line) + 2
-        if self._trailers > LONGEST_TRAILERS:
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > LONGEST_TRAILERS:
             raise Malformed("The trailers after the body are too long.")
+        self._trailers.append((found[1].decode("latin-1"), line[len(found[1]) + 1 :].strip(b" \t").decode("latin-1")))

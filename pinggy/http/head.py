@@ -30,6 +30,8 @@ class RequestHead:
     """
     *target* is in origin form (or ``*``), *host* the Host as it came (empty: HTTP/1.0 without one). *named* are the
     headers that Connection names, in lower case. *upgrade* is the protocol asked for in place of HTTP, or None.
+
+    *binds*: its authentication is one of the connection (NTLM, Negotiate: RFC 4559 6), which then is that visitor's.
     """
 
     method: str
@@ -41,11 +43,12 @@ class RequestHead:
     keep_alive: bool
     named: frozenset[str]
     upgrade: str | None
+    binds: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """*upgrade* is the protocol of a 101 (or of a 426), else None."""
+    """*upgrade* is the protocol of a 101 (or of a 426), else None. For *binds* see `RequestHead`."""
 
     status: int
     reason: str
@@ -55,14 +58,17 @@ class ResponseHead:
     keep_alive: bool
     named: frozenset[str]
     upgrade: str | None
+    binds: bool
 
 
-def parse_request(head: bytes, *, most_headers: int = 100) -> RequestHead:
-    """Read *head*, which ends with its empty line. Raises `Malformed`."""
+def parse_request(head: bytes, *, most_headers: int = 100, longest: int = 8 * 1024) -> RequestHead:
+    """Read *head*, which ends with its empty line; its target is *longest* bytes at the most. Raises `Malformed`."""
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise Malformed("The request line is not well formed.")
     method, target, version = (part.decode("latin-1") for part in line.groups())
+    if len(target) > longest:
+        raise Malformed(f"The URL of the request is too long: {longest} bytes at the most.", 414)
     if version not in ("1.1", "1.0"):
         raise Malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
     if method == "CONNECT":
@@ -84,6 +90,7 @@ def parse_request(head: bytes, *, most_headers: int = 100) -> RequestHead:
         fields.keeps_alive(version),
         fields.named,
         fields.upgrade_asked() if version == "1.1" else None,
+        fields.binds,
     )
 
 
@@ -106,18 +113,20 @@ def parse_response(head: bytes, method: str, *, most_headers: int = 256) -> Resp
         fields.keeps_alive(version),
         fields.named,
         fields.upgrade if status in (101, 426) else None,
+        fields.binds,
     )
 
 
 class _Fields:
     """The headers of one head as httptools finds them, and what those say that rule the connection."""
 
-    __slots__ = ("_complete", "_encodings", "_hosts", "_length", "headers", "named", "upgrade")
+    __slots__ = ("_complete", "_encodings", "_hosts", "_length", "binds", "headers", "named", "upgrade")
 
     def __init__(self) -> None:
         self.headers: list[tuple[str, str]] = []
         self.named: frozenset[str] = frozenset()
         self.upgrade: str | None = None
+        self.binds = False
         self._hosts: list[str] = []
         self._encodings: list[str] = []
         self._length: str | None = None
@@ -138,6 +147,8 @@ class _Fields:
             self._length = content
         elif lower == "transfer-encoding":
             self._encodings.append(content)
+        elif lower != "upgrade":
+            self.binds = self.binds or content.lower().startswith(_OF_A_CONNECTION)
         else:
             self.upgrade = content if self.upgrade is None else f"{self.upgrade}, {content}"
 
@@ -196,7 +207,19 @@ class _Fields:
         return None if any(each in _NOT_UPGRADED_TO for each in protocols) else self.upgrade
 
 
-_RULING = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade"})
+_RULING = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "upgrade",
+        "authorization",
+        "proxy-authorization",
+        "www-authenticate",
+    }
+)
+_OF_A_CONNECTION = ("ntlm", "negotiate")
 
 
 def _origin_form(method: str, target: str, host: str) -> tuple[str, str]:

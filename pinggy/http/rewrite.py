@@ -7,14 +7,15 @@ about himself (Forwarded and its kin) is dropped: the local server shall be able
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pinggy.http.framing import Delimited
-from pinggy.http.head import Headers, RequestHead, ResponseHead
+from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
 # TE goes too: we promise the local server nothing on the visitor's behalf, and trailers pass all the same.
+Headers = list[tuple[str, str]]
+
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"})
 _OURS = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-pinggy-url"})
 # Neither Connection nor a rule of the client may take away what says where a message goes and where it ends.
@@ -35,9 +36,9 @@ class Visit:
         return "https" if self.secure else "http"
 
 
-def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, preflight: bool = False) -> bytes:
+def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, preflight: bool = False) -> Headers:
     """
-    The head as the local server reads it: HTTP/1.1, whatever the visitor speaks (RFC 9110 6.2).
+    The headers as the local server reads them, without those of a connection.
 
     A *preflight* that passes untouched (x:passpreflight) keeps its head but for what belongs to the hop and what
     would speak of the visitor in our name.
@@ -47,49 +48,29 @@ def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, prefl
         headers += _about(head, policy, visit)
         if policy.headers:
             headers = _ruled(headers, policy.headers)
-    if head.framing is Delimited.CHUNKED:
-        headers.append(("Transfer-Encoding", "chunked"))
-    if head.upgrade is not None:
-        headers += (("Connection", "Upgrade"), ("Upgrade", head.upgrade))
-    return _written(f"{head.method} {head.target} HTTP/1.1\r\n", headers)
+    return headers
 
 
-def request_for_peer(head: RequestHead) -> bytes:
+def request_for_peer(head: RequestHead) -> Headers:
     """
-    The head as another edge reads it: as it came, but for what belongs to the hop. What the visitor says about
+    The headers as another edge reads them: as they came, but for what belongs to the hop. What the visitor says about
     himself is judged there.
     """
     dropped = _HOP | (head.named - _KEPT)
     if head.version == "1.0":
         dropped |= {"expect"}
-    headers = [header for header in head.headers if header[0].lower() not in dropped]
-    if head.framing is Delimited.CHUNKED:
-        headers.append(("Transfer-Encoding", "chunked"))
-    if head.upgrade is not None:
-        headers += (("Connection", "Upgrade"), ("Upgrade", head.upgrade))
-    return _written(f"{head.method} {head.target} HTTP/1.1\r\n", headers)
+    return [header for header in head.headers if header[0].lower() not in dropped]
 
 
-def response_for_visitor(head: ResponseHead, *, chunked: bool, connection: str | None) -> bytes:
-    """
-    The head as the visitor reads it. *chunked*: the body goes out in chunks; *connection*: ``close``, ``keep-alive``
-    or nothing to say.
-    """
+def response_for_visitor(head: ResponseHead) -> Headers:
+    """The headers as the visitor reads them, without those of a connection."""
     dropped = _HOP
     if head.named:
         dropped = dropped | (head.named - _KEPT)
     if head.status == 204 or head.status < 200:
         # RFC 9110 8.6: not here, though some servers send it.
         dropped = dropped | {"content-length"}
-    headers = _end_to_end(head.headers, dropped)
-    if chunked:
-        headers.append(("Transfer-Encoding", "chunked"))
-    if head.upgrade is not None:
-        connection = "Upgrade" if connection is None else f"{connection}, Upgrade"
-        headers.append(("Upgrade", head.upgrade))
-    if connection is not None:
-        headers.append(("Connection", connection))
-    return _written(f"HTTP/1.1 {head.status} {head.reason}\r\n", headers)
+    return _end_to_end(head.headers, dropped)
 
 
 def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[str]:
@@ -107,7 +88,7 @@ def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[st
     return dropped
 
 
-def _end_to_end(headers: Headers, dropped: frozenset[str]) -> list[tuple[str, str]]:
+def _end_to_end(headers: Sequence[tuple[str, str]], dropped: frozenset[str]) -> Headers:
     kept = []
     for header in headers:
         lower = header[0].lower()
@@ -122,7 +103,7 @@ def _alias(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _about(head: RequestHead, policy: Policy, visit: Visit) -> list[tuple[str, str]]:
+def _about(head: RequestHead, policy: Policy, visit: Visit) -> Headers:
     """What we say about the visitor and his request."""
     said = []
     if policy.reverse_proxy:
@@ -150,7 +131,7 @@ def _quoted(host: str) -> str:
     return f'"{host}"' if ":" in host else host
 
 
-def _ruled(headers: list[tuple[str, str]], rules: Iterable[HeaderRule]) -> list[tuple[str, str]]:
+def _ruled(headers: Headers, rules: Iterable[HeaderRule]) -> Headers:
     """The client's rules in their order (ssh-interface, a: r: u:); Host keeps its place, and there is always one."""
     for rule in rules:
         name = rule.name.lower()
@@ -165,10 +146,3 @@ def _ruled(headers: list[tuple[str, str]], rules: Iterable[HeaderRule]) -> list[
         if rule.action is not HeaderAction.REMOVE:
             headers.append((rule.name, rule.value))
     return headers
-
-
-def _written(line: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    parts = [line]
-    parts += [f"{name}: {value}\r\n" for name, value in headers]
-    parts.append("\r\n")
-    return "".join(parts).encode("latin-1")

@@ -51,6 +51,9 @@ class Watched:
 
     def visit(self, pair: Pair, name: str) -> Stream:
         streams: list[Any] = []
+        live = self.edge.tunnels.by_name(name)
+        assert live is not None
+        live.tunnel.visited()
         self.edge.visit(name).addCallback(streams.append)
         pair.flush()
         streams[0].attach(Receiver())

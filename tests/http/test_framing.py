@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinggy.http.framing import LONGEST_CHUNK_LINE, LONGEST_TRAILERS, Body, Delimited, Framing, body_of
+from pinggy.http.framing import (
+    LONGEST_CHUNK_LINE,
+    LONGEST_TRAILERS,
+    Body,
+    Delimited,
+    Framing,
+    body_of,
+    chunk,
+    last_chunk,
+)
 from pinggy.http.malformed import Malformed
 
 NEXT = b"GET / HTTP/1.1\r\n"
@@ -28,10 +37,10 @@ def run(body: Body, *pieces: bytes) -> tuple[bytes, bytes | None]:
     return passed, None
 
 
-def in_pieces(framing: Framing, data: bytes, cuts: list[int], *, unwrap: bool = False) -> tuple[bytes, bytes | None]:
+def in_pieces(framing: Framing, data: bytes, cuts: list[int]) -> tuple[bytes, bytes | None]:
     edges = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
     pieces = [data[start:end] for start, end in pairwise(edges)]
-    return run(body_of(framing, unwrap=unwrap), *pieces)
+    return run(body_of(framing), *pieces)
 
 
 def chunked(chunks: list[bytes], trailers: bytes = b"") -> bytes:
@@ -59,30 +68,39 @@ def test_a_body_until_the_connection_closes_has_no_end(content: bytes, at: list[
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=5), st.sampled_from([b"", b"A: b\r\nX-Sum:1\r\n"]), cuts)
-def test_chunks_pass_byte_exact(chunks: list[bytes], trailers: bytes, at: list[int]) -> None:
+def test_chunks_lose_their_frames(chunks: list[bytes], trailers: bytes, at: list[int]) -> None:
     wire = chunked(chunks, trailers)
-    assert in_pieces(Delimited.CHUNKED, wire + NEXT, at) == (wire, NEXT)
-    assert in_pieces(Delimited.CHUNKED, wire + NEXT, at, unwrap=True) == (b"".join(chunks), NEXT)
+    assert in_pieces(Delimited.CHUNKED, wire + NEXT, at) == (b"".join(chunks), NEXT)
 
 
 def test_chunks_pass_at_every_split() -> None:
-    wire = chunked([b"hello", b"\r\n0\r\n\r\n"], b"A: b\r\n")
+    wire = chunked([b"hello", b"\r\n0\r\n\r\n"], b"A: b\r\nX-Sum:1\r\n")
     for first in range(len(wire) + 1):
         for second in range(first, len(wire) + 1):
             pieces = (wire[:first], wire[first:second], wire[second:])
-            assert run(body_of(Delimited.CHUNKED), *pieces) == (wire, b"")
+            body = body_of(Delimited.CHUNKED)
+            assert run(body, *pieces) == (b"hello\r\n0\r\n\r\n", b"")
+            assert body.trailers == (("A", "b"), ("X-Sum", "1"))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), max_size=5), st.lists(st.sampled_from([("A", "b"), ("C", "")])))
+def test_what_we_frame_is_read_as_it_was(chunks: list[bytes], trailers: list[tuple[str, str]]) -> None:
+    body = body_of(Delimited.CHUNKED)
+    wire = b"".join(chunk(each) for each in chunks) + last_chunk(tuple(trailers))
+    assert run(body, wire + NEXT) == (b"".join(chunks), NEXT)
+    assert body.trailers == tuple(trailers)
 
 
 def test_data_is_passed_on_when_it_comes() -> None:
     body = body_of(Delimited.CHUNKED)
-    assert body.feed(b"5\r\nhe") == (b"5\r\nhe", b"", False)
+    assert body.feed(b"5\r\nhe") == (b"he", b"", False)
     assert body.feed(b"l") == (b"l", b"", False)
 
 
 @pytest.mark.parametrize("size", [b"5", b"05", b"000005", b"5;name=value", b'5 ; name="a b"', b"0000000000000005"])
 def test_sizes_that_are_read(size: bytes) -> None:
     wire = size + b"\r\nhello\r\n0\r\n\r\n"
-    assert run(body_of(Delimited.CHUNKED), wire) == (wire, b"")
+    assert run(body_of(Delimited.CHUNKED), wire) == (b"hello", b"")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +149,7 @@ def test_malformed_chunks(wire: bytes) -> None:
 
 def test_nothing_malformed_is_passed_on_before_it_is_refused() -> None:
     body = body_of(Delimited.CHUNKED)
-    assert body.feed(b"5\r\nhello\r\n5;") == (b"5\r\nhello\r\n", b"", False)
+    assert body.feed(b"5\r\nhello\r\n5;") == (b"hello", b"", False)
     with pytest.raises(Malformed):
         body.feed(b"\n")
 

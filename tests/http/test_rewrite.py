@@ -8,6 +8,7 @@ import pytest
 
 from pinggy.http.head import parse_request, parse_response
 from pinggy.http.rewrite import Visit, request_for_server, response_for_visitor
+from pinggy.http.write import request_head, response_head
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
@@ -20,7 +21,7 @@ def onward(
 ) -> list[str]:
     """The lines that the local server reads, without the empty one."""
     head = parse_request("\r\n".join([line, *headers, "", ""]).encode("latin-1"))
-    data = request_for_server(head, parse_policy(words), visit).decode("latin-1")
+    data = request_head(head, request_for_server(head, parse_policy(words), visit)).decode("latin-1")
     assert data.endswith("\r\n\r\n")
     return data[:-4].split("\r\n")
 
@@ -155,15 +156,15 @@ def test_rules_reach_what_is_said_about_the_visitor() -> None:
 def test_no_rule_reaches_the_framing(action: HeaderAction) -> None:
     head = parse_request(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
     rules = tuple(HeaderRule(action, name, "7") for name in ("Content-Length", "Transfer-Encoding", "Connection"))
-    data = request_for_server(head, Policy(headers=rules, reverse_proxy=False), VISIT)
-    assert data == b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    headers = request_for_server(head, Policy(headers=rules, reverse_proxy=False), VISIT)
+    assert request_head(head, headers) == b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 
 
 @pytest.mark.parametrize("action", [HeaderAction.ADD, HeaderAction.REMOVE])
 def test_there_is_always_one_host(action: HeaderAction) -> None:
     head = parse_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     policy = Policy(headers=(HeaderRule(action, "Host", "y"),), reverse_proxy=False)
-    assert request_for_server(head, policy, VISIT) == b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert request_head(head, request_for_server(head, policy, VISIT)) == b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def test_a_credential_that_was_for_us_is_not_passed_on() -> None:
@@ -180,7 +181,7 @@ def test_a_preflight_passes_untouched() -> None:
         b"Access-Control-Request-Method: PUT\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: a\r\n\r\n"
     )
     policy = parse_policy(("x:passpreflight", "k:key", "u:Origin:z", "u:Host:z", "x:fullurl", "x:xff:X-Real-IP"))
-    assert request_for_server(head, policy, VISIT, preflight=True) == (
+    assert request_head(head, request_for_server(head, policy, VISIT, preflight=True)) == (
         b"OPTIONS / HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\nAccess-Control-Request-Method: PUT\r\n"
         b"Authorization: a\r\n\r\n"
     )
@@ -191,7 +192,7 @@ def test_a_preflight_passes_untouched() -> None:
 
 def back(head: str, *, chunked: bool = False, connection: str | None = None, method: str = "GET") -> list[str]:
     parsed = parse_response(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n", method)
-    data = response_for_visitor(parsed, chunked=chunked, connection=connection).decode("latin-1")
+    data = response_head(parsed, response_for_visitor(parsed), chunked=chunked, connection=connection).decode("latin-1")
     assert data.endswith("\r\n\r\n")
     return data[:-4].split("\r\n")
 

@@ -12,8 +12,6 @@ doorway
 raw
     who is admitted to a raw tunnel, and how it gets its stream.
 web
-    visitors who speak HTTP: their requests in turn. With it route (their way), exchange (one request), upstream (its
-    stream), verdict (what the policy says), answers (what the edge says itself) and wire (the visitor's transport).
-deadline
-    one deadline that moves often.
+    visitors who speak HTTP: their requests in turn. With it route (their way), verdict (what the policy says) and wire
+    (the visitor's transport).
 """

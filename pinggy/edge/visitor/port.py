@@ -14,10 +14,10 @@ from twisted.internet.protocol import ServerFactory
 
 from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
+from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels
-from pinggy.edge.visitor.deadline import Deadline
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech, sniff

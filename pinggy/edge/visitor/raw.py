@@ -47,6 +47,7 @@ def relay_to(live: LiveForwarding, visitor: Peer, relay: Relay) -> None:
     """
 
     def open_stream(_: None) -> None:
+        live.tunnel.visited()
         live.tunnel.open_stream(live.forwarding, visitor).addCallbacks(relay.join, refuse).addErrback(failed)
 
     def refuse(failure: Failure) -> None:

@@ -1,8 +1,8 @@
 """
 From the Host of a request to a stream of its tunnel: the name, the policy, the stream; or to another edge that has it.
 
-Here one visitor connection waits: until the policy is in force, until the client has opened a stream, and while a name
-changes hands. The stream is kept for the next request to the same place.
+Here one visitor's request waits: until the policy is in force, until the client has opened a stream, and while a name
+changes hands.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pinggy.edge import answers
+from pinggy.edge.answers import Answer
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
+from pinggy.edge.exchange import Exchange, Onward
+from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
+from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Stream, StreamRefused
-from pinggy.edge.tunnels import LiveForwarding, Tunnels
-from pinggy.edge.visitor import answers
-from pinggy.edge.visitor.exchange import may_be_repeated
-from pinggy.edge.visitor.upstream import Upstream
-from pinggy.edge.visitor.verdict import Answer, admit
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
+from pinggy.edge.visitor.verdict import admit
 from pinggy.http.head import RequestHead
 from pinggy.http.rewrite import Visit, request_for_peer
+from pinggy.http.write import request_head
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.names import label_of_host, normal_host
 from pinggy.tunnel.policy import Address, Policy
@@ -33,13 +37,15 @@ _log = Logger()
 
 # How often one request is sent, where a tunnel moves while it is on its way.
 _MOST_TRIES = 4
+# Seconds that a stream may have waited for a request which may not be sent twice: no local server closes one so soon.
+_FRESH = 2.0
 
 
 class Traveller(Protocol):
     """Who asked the way. One of these answers each `Route.ask` and `Route.again`, perhaps at once."""
 
-    def reached(self, head: RequestHead, onward: bytes, upstream: Upstream) -> None:
-        """*onward* is the head as the local server shall read it; nothing where it has been sent already."""
+    def reached(self, exchange: Exchange) -> None:
+        """It has not begun yet."""
         ...
 
     def answered(self, answer: Answer) -> None:
@@ -72,6 +78,7 @@ class Route:
         address: Address,
         visit: Visit,
         elsewhere: Elsewhere,
+        clock: IReactorTime,
         only: str | None = None,
         last_hop: bool = False,
     ) -> None:
@@ -84,12 +91,15 @@ class Route:
         self._peer = peer
         self._address = address
         self._visit = visit
+        self._clock = clock
+        self._visited: LiveTunnel | None = None
+        self._own: Upstream | None = None
+        self._own_to: LiveForwarding | Away | None = None
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
         self._asked: RequestHead | None = None
         self._tries = 0
         self._has_ended = False
         self._closed = False
-        self.upstream: Upstream | None = None
 
     def ask(self, head: RequestHead) -> None:
         """Find the way for *head*."""
@@ -101,7 +111,7 @@ class Route:
     def again(self) -> None:
         """The stream was dead: reach the same name over a fresh one."""
         assert self._asked is not None
-        if self.upstream is not None and self.upstream.tunnel.has_ended:
+        if self._visited is not None and self._visited.has_ended:
             self._has_ended = True
         self._let_go()
         self._find(self._asked)
@@ -146,13 +156,31 @@ class Route:
             self._traveller.turned_away()
             return
         admitted = admit(head, policy, self._visit, live.forwarding.name, self._face)
-        upstream = self.upstream
         if isinstance(admitted, Answer):
             self._traveller.answered(admitted)
-        elif upstream is not None and upstream.to is live and not upstream.over:
-            self._traveller.reached(head, admitted, upstream)
+            return
+        if self._visited is not live.tunnel:
+            self._visited = live.tunnel
+            live.tunnel.visited()
+        upstream = self._standing(admitted, live)
+        if upstream is not None:
+            self._traveller.reached(Http1Exchange(admitted, upstream))
         else:
-            self._open(head, admitted, live)
+            self._open(admitted, live)
+
+    def _standing(self, onward: Onward, live: LiveForwarding) -> Upstream | None:
+        """A stream that waits for a request: his own, or anybody's. Not where one has just turned out to be dead."""
+        own = self._own
+        if own is not None and self._is_own(own) and self._own_to is live:
+            return own
+        self._let_go()
+        if self._tries > 1 or onward.policy is None or onward.policy.haproxy is not None:
+            return None
+        oldest = float("-inf") if may_be_repeated(onward.head) else self._clock.seconds() - _FRESH
+        upstream = live.pool.take(onward.policy.local_tls, after=oldest)
+        if upstream is not None:
+            self._has(upstream, live)
+        return upstream
 
     def _never_in_force(self, failure: Failure, head: RequestHead, live: LiveForwarding) -> None:
         self._waiting = None
@@ -162,24 +190,32 @@ class Route:
             # It may be in the books of this edge a moment longer.
             self._reach(head, live.forwarding.name, live.forwarding.epoch)
 
-    def _open(self, head: RequestHead, onward: bytes, live: LiveForwarding) -> None:
-        self._let_go()
+    def _open(self, onward: Onward, live: LiveForwarding) -> None:
         tunnel = live.tunnel
-        if tunnel.tally.open >= tunnel.limits.channels:
+        if tunnel.tally.open >= tunnel.limits.channels and not live.pool.close_one():
             self._traveller.answered(Answer(503, answers.FULL))
             return
         # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.
         tunnel.open_stream(live.forwarding, self._peer).addCallbacks(
-            self._opened, self._not_opened, (head, onward, live), {}, (head, live)
+            self._opened, self._not_opened, (onward, live), {}, (onward.head, live)
         ).addErrback(self._broken)
 
-    def _opened(self, stream: Stream, head: RequestHead, onward: bytes, live: LiveForwarding) -> None:
-        upstream = Upstream(live, stream)
+    def _opened(self, stream: Stream, onward: Onward, live: LiveForwarding) -> None:
+        policy = onward.policy
+        assert policy is not None
+        upstream = Upstream(
+            live.tunnel,
+            stream,
+            self._clock,
+            release=live.pool.give,
+            tls=policy.local_tls,
+            bound=policy.haproxy is not None,
+        )
         if self._closed:
             upstream.abort()
             return
-        self.upstream = upstream
-        self._traveller.reached(head, onward, upstream)
+        self._has(upstream, live)
+        self._traveller.reached(Http1Exchange(onward, upstream))
 
     def _not_opened(self, failure: Failure, head: RequestHead, live: LiveForwarding) -> None:
         failure.trap(StreamRefused)
@@ -196,15 +232,15 @@ class Route:
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 
     def _reach(self, head: RequestHead, name: str, beyond: int = 0) -> None:
-        onward = request_for_peer(head)
-        upstream = self.upstream
+        onward = Onward(head, request_for_peer(head), None)
+        own = self._own
         # What may not be sent twice is sent when the other edge has said that it has the tunnel still.
-        if upstream is not None and self._is_kept_for(upstream, name) and may_be_repeated(head):
-            self._traveller.reached(head, onward, upstream)
+        if own is not None and self._is_kept_for(name) and may_be_repeated(head):
+            self._traveller.reached(Http1Exchange(onward, own))
             return
         self._let_go()
         # Where the question is lost, it is put again: nothing goes with it that would then be asked for twice.
-        first = onward if head.framing or may_be_repeated(head) else b""
+        first = request_head(head, onward.headers) if head.framing or may_be_repeated(head) else b""
         passage = Passage(
             name=name,
             mode=Mode.HTTP,
@@ -215,25 +251,26 @@ class Route:
             beyond=beyond,
         )
         self._waiting = reach = self._elsewhere.reach(passage)
-        left = b"" if first else onward
-        reach.addCallbacks(self._found, self._not_reached, (head, left, name)).addErrback(self._broken)
+        reach.addCallbacks(self._found, self._not_reached, (onward, bool(first), name)).addErrback(self._broken)
 
-    def _is_kept_for(self, upstream: Upstream, name: str) -> bool:
-        to = upstream.to
-        if upstream.over or not isinstance(to, Away) or to.name != name:
+    def _is_kept_for(self, name: str) -> bool:
+        own, to = self._own, self._own_to
+        if own is None or not self._is_own(own) or not isinstance(to, Away) or to.name != name:
             return False
         return not self._elsewhere.has_moved(name, to.epoch)
 
-    def _found(self, found: Passed | Here | Nowhere, head: RequestHead, onward: bytes, name: str) -> None:
+    def _found(self, found: Passed | Here | Nowhere, onward: Onward, is_sent: bool, name: str) -> None:
         self._waiting = None
         match found:
             case Passed(stream=stream, epoch=epoch):
                 # He came here for a tunnel that has left: when he asks DNS again, he will find where it is.
                 farewell = self._tunnels.has_left(name)
-                upstream = self.upstream = Upstream(Away(name, epoch), stream, farewell=farewell)
-                self._traveller.reached(head, onward, upstream)
+                away = Away(name, epoch)
+                upstream = Upstream(away, stream, self._clock, bound=True, is_away=True, farewell=farewell)
+                self._has(upstream, away)
+                self._traveller.reached(Http1Exchange(onward, upstream, is_sent=is_sent))
             case Here():
-                self._find(head)
+                self._find(onward.head)
             case Nowhere(kind=None):
                 self._nobody()
             case Nowhere():
@@ -263,7 +300,15 @@ class Route:
         _log.failure("a visitor's request broke the edge", failure)
         self._traveller.dropped()
 
+    def _has(self, upstream: Upstream, to: LiveForwarding | Away) -> None:
+        upstream.owner = self
+        self._own, self._own_to = upstream, to
+
+    def _is_own(self, upstream: Upstream) -> bool:
+        """Whether it is this visitor's alone, and of use. What he has shared is in a pool, or in another's hands."""
+        return upstream.bound and upstream.owner is self and not upstream.over
+
     def _let_go(self) -> None:
-        upstream, self.upstream = self.upstream, None
-        if upstream is not None and not upstream.over:
-            upstream.close()
+        own, self._own, self._own_to = self._own, None, None
+        if own is not None and self._is_own(own):
+            own.close()

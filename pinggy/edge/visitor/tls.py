@@ -20,10 +20,10 @@ from zope.interface import implementer
 
 from pinggy.certificates import Certificates
 from pinggy.edge.client import Peer
+from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.relay import Relay
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
-from pinggy.edge.visitor.deadline import Deadline
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello

@@ -4,28 +4,19 @@ Whether a request may go to the tunnel that it names: what the policy says befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pinggy.edge.visitor import answers
+from pinggy.edge import answers
+from pinggy.edge.answers import Answer
+from pinggy.edge.exchange import Onward
 from pinggy.http import credentials
-from pinggy.http.head import Headers, RequestHead
+from pinggy.http.head import RequestHead
 from pinggy.http.rewrite import Visit, request_for_server
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the edge answers itself."""
-
-    status: int
-    sentence: str
-    headers: Headers = ()
-
-
-def admit(head: RequestHead, policy: Policy, visit: Visit, name: str, face: PublicFace) -> bytes | Answer:
+def admit(head: RequestHead, policy: Policy, visit: Visit, name: str, face: PublicFace) -> Onward | Answer:
     """
-    The head as the local server of the tunnel *name* shall read it, or the answer instead. The whitelist is another
+    The request as the local server of the tunnel *name* shall read it, or the answer instead. The whitelist is another
     question, asked before this one: who is not on it gets no answer at all.
     """
     if policy.https_only and not visit.secure:
@@ -33,7 +24,7 @@ def admit(head: RequestHead, policy: Policy, visit: Visit, name: str, face: Publ
     preflight = policy.pass_preflight and credentials.is_preflight(head)
     if not preflight and credentials.is_asked_for(policy) and not credentials.passes(head, policy):
         return Answer(401, answers.LOCKED, credentials.challenges(policy, name))
-    return request_for_server(head, policy, visit, preflight=preflight)
+    return Onward(head, request_for_server(head, policy, visit, preflight=preflight), policy)
 
 
 def _by_tls(head: RequestHead, name: str, face: PublicFace) -> str:

@@ -1,7 +1,7 @@
 """
 One visitor's HTTP connection: its requests in turn, each to the tunnel that it names and under that tunnel's policy.
 
-It reads one head, asks a `Route` for the way, and hands the bodies to an `Exchange`; what comes meanwhile and belongs
+It reads one head, asks a `Route` for the way, and hands what follows to an `Exchange`; what comes meanwhile and belongs
 to the next request waits, and the visitor with it. Nothing is read from him that has nowhere to go.
 """
 
@@ -16,20 +16,21 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from pinggy.edge import answers
+from pinggy.edge.answers import Answer
 from pinggy.edge.client import Peer
+from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
+from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import Tunnels
-from pinggy.edge.visitor import answers
-from pinggy.edge.visitor.deadline import Deadline
-from pinggy.edge.visitor.exchange import Exchange
 from pinggy.edge.visitor.route import Route
-from pinggy.edge.visitor.upstream import Upstream
-from pinggy.edge.visitor.verdict import Answer
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.collector import HeadCollector
-from pinggy.http.head import RequestHead, parse_request
+from pinggy.http.framing import Body, Delimited, Trailers, body_of, chunk, last_chunk
+from pinggy.http.head import RequestHead, ResponseHead, parse_request
 from pinggy.http.malformed import Malformed
-from pinggy.http.rewrite import Visit
+from pinggy.http.rewrite import Headers, Visit
+from pinggy.http.write import response_head
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.policy import Address
 
@@ -37,16 +38,20 @@ from pinggy.tunnel.policy import Address
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLimits:
     """
-    What one visitor connection may cost: *head_bytes* and *header_count* of one request, *head_seconds* from the first
-    byte of a head to its last, *idle_seconds* between requests. *half_closed_seconds*: one who sends no more gets what
-    is on its way, unless nothing comes for so long. After our last word he is listened to for *linger_seconds*, and
-    what he has not read by then waits *closing_seconds* more.
+    What one visitor connection may cost: *head_bytes* of one request's head, *target_bytes* of its target, and
+    *header_count*; *head_seconds* from the first byte of a head to its last, *idle_seconds* between requests,
+    *body_seconds* until more of a body comes. The local server has *answer_seconds* to begin its response.
+    *half_closed_seconds*: one who sends no more gets what is on its way, unless nothing comes for so long. After our
+    last word he is listened to for *linger_seconds*, and what he has not read by then waits *closing_seconds* more.
     """
 
     head_bytes: int = 16 * 1024
+    target_bytes: int = 8 * 1024
     header_count: int = 100
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
+    body_seconds: float = 60.0
+    answer_seconds: float = 120.0
     half_closed_seconds: float = 60.0
     linger_seconds: float = 10.0
     closing_seconds: float = 60.0
@@ -91,6 +96,7 @@ class WebVisitor(Protocol):
             address=address,
             visit=visit,
             elsewhere=elsewhere or NothingElsewhere(),
+            clock=clock,
             only=only,
             last_hop=last_hop,
         )
@@ -103,7 +109,12 @@ class WebVisitor(Protocol):
         self._heads = HeadCollector(limits.head_bytes, empty_line_first=True)
         self._waiting = b""
         self._head: RequestHead | None = None
+        self._body: Body | None = None  # of the request, until all of it has come
         self._exchange: Exchange | None = None
+        self._raw = False
+        self._responded = False
+        self._keep = False
+        self._chunks = False
         self._advancing = False
         self._half_closed = False
 
@@ -117,9 +128,8 @@ class WebVisitor(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         exchange = self._exchange
-        if exchange is not None and exchange.wants_visitor:
-            # What is left over belongs to the next request; nothing has waited before it.
-            self._waiting = exchange.visitor_data(data)
+        if exchange is not None and (self._raw or self._body is not None):
+            self._pass_on(exchange, data)
         elif self._state in (_State.READING, _State.BUSY):
             self._waiting += data
         self._advance()
@@ -129,7 +139,7 @@ class WebVisitor(Protocol):
         self._half_closed = True
         if self._exchange is not None:
             self._deadline.set(self._limits.half_closed_seconds)
-            self._exchange.visitor_ended()
+            self._end_of_visitor(self._exchange)
         elif self._state is _State.CLOSING:
             self._wire.finish(linger=False)
         else:
@@ -142,9 +152,7 @@ class WebVisitor(Protocol):
         self._state = _State.GONE
         self._waiting = b""
         self._deadline.stop()
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.visitor_lost()
+        self._cancel()
         self._route.close()
 
     # -- one request after another -------------------------------------------------------------------------------
@@ -165,15 +173,17 @@ class WebVisitor(Protocol):
     def _read_head(self) -> bool:
         """Whether a head has come whole, or something that is none."""
         data, self._waiting = self._waiting, b""
+        limits = self._limits
         started = self._heads.started
         try:
             found = self._heads.feed(data)
             if found is not None:
                 self._waiting = found[1]
-                self._ask(parse_request(found[0], most_headers=self._limits.header_count))
+                self._ask(parse_request(found[0], most_headers=limits.header_count, longest=limits.target_bytes))
                 return True
         except Malformed as malformed:
-            self._say(Answer(malformed.status, malformed.sentence), None)
+            self._head = None
+            self._say(Answer(malformed.status, malformed.sentence))
             return True
         if self._half_closed:
             self._finish(linger=False)
@@ -183,27 +193,91 @@ class WebVisitor(Protocol):
 
     def _ask(self, head: RequestHead) -> None:
         self._state = _State.BUSY
-        self._deadline.clear()
+        self._deadline.set(self._limits.answer_seconds)
         if not head.host and self._server_name is not None:
             head = replace(head, host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
         self._head = head
+        self._body = body_of(head.framing) if head.framing else None
+        self._raw = self._responded = False
         self._route.ask(head)
+
+    # -- what belongs to the request in work ---------------------------------------------------------------------
+
+    def _pass_on(self, exchange: Exchange, data: bytes) -> None:
+        """Of what the visitor sent; what is left over belongs to the next request, and nothing has waited before it."""
+        body = self._body
+        if body is None:
+            exchange.send(data)
+            return
+        try:
+            content, self._waiting, done = body.feed(data)
+        except Malformed as malformed:
+            self._give_up(Answer(malformed.status, malformed.sentence))
+            return
+        if done:
+            self._body = None
+        if not self._responded:
+            self._deadline.set(self._limits.answer_seconds if done else self._limits.body_seconds)
+        if content:
+            exchange.send(content)
+        if done and self._exchange is exchange:
+            exchange.end(body.trailers)
+
+    def _begin(self, exchange: Exchange) -> None:
+        content, ended = b"", True
+        trailers: Trailers = ()
+        body = self._body
+        if body is not None:
+            data, self._waiting = self._waiting, b""
+            try:
+                content, self._waiting, ended = body.feed(data)
+            except Malformed as malformed:
+                self._give_up(Answer(malformed.status, malformed.sentence))
+                return
+            if ended:
+                self._body = None
+                trailers = body.trailers
+            else:
+                self._deadline.set(self._limits.body_seconds)
+        exchange.begin(self, content, ended=ended and not trailers)
+        if trailers and self._exchange is exchange:
+            exchange.end(trailers)
+
+    def _end_of_visitor(self, exchange: Exchange) -> None:
+        if self._raw:
+            exchange.end()
+        elif self._body is not None:
+            # The rest of his request will never come.
+            self._cancel()
+            self.abort()
+
+    def _give_up(self, answer: Answer) -> None:
+        """What he sends is no request: nothing more of it goes on."""
+        self._cancel()
+        if self._responded:
+            self.abort()
+        else:
+            self._say(answer)
+
+    def _cancel(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
 
     # -- Traveller: where the request may go ---------------------------------------------------------------------
 
-    def reached(self, head: RequestHead, onward: bytes, upstream: Upstream) -> None:
+    def reached(self, exchange: Exchange) -> None:
         if self._wire.full:
-            upstream.pause()
-        exchange = self._exchange = Exchange(self, head, onward)
-        waiting, self._waiting = self._waiting, b""
-        self._waiting = exchange.begin(upstream, waiting) + self._waiting
+            exchange.pause()
+        self._exchange = exchange
+        self._begin(exchange)
         if self._half_closed and self._exchange is exchange:
             self._deadline.set(self._limits.half_closed_seconds)
-            exchange.visitor_ended()
+            self._end_of_visitor(exchange)
         self._advance()
 
     def answered(self, answer: Answer) -> None:
-        self._say(answer, self._head)
+        self._say(answer)
 
     def dropped(self) -> None:
         self.abort()
@@ -215,40 +289,64 @@ class WebVisitor(Protocol):
         else:
             self.abort()
 
-    # -- Visitor: what an exchange asks --------------------------------------------------------------------------
+    # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 
-    def send(self, data: bytes) -> None:
-        if self._half_closed:
-            self._deadline.set(self._limits.half_closed_seconds)
-        self._wire.send(data)
+    def interim(self, head: ResponseHead, headers: Headers) -> None:
+        # RFC 9110 15.2: not to a client that knows of none.
+        if self._head is not None and self._head.version != "1.0":
+            self._send(response_head(head, headers, chunked=False, connection=None))
 
-    def send_end(self) -> None:
+    def respond(self, head: ResponseHead, headers: Headers, content: bytes, *, farewell: bool) -> None:
+        request = self._head
+        assert request is not None
+        self._responded = True
+        if not self._half_closed:
+            self._deadline.clear()
+        old = request.version == "1.0"
+        chunked = head.framing is Delimited.CHUNKED
+        self._chunks = chunked and not old
+        # While the request is still on its way, to close asks the visitor to stop (RFC 9112 9.6).
+        self._keep = (
+            request.keep_alive
+            and self._body is None
+            and head.framing is not Delimited.UNTIL_CLOSE
+            and not (chunked and old)
+            and not farewell
+        )
+        connection = ("keep-alive" if old else None) if self._keep else "close"
+        data = response_head(head, headers, chunked=self._chunks, connection=connection)
+        if content:
+            data += chunk(content) if self._chunks else content
+        self._send(data)
+
+    def content(self, data: bytes) -> None:
+        self._send(chunk(data) if self._chunks else data)
+
+    def complete(self, trailers: Trailers = ()) -> None:
+        self._exchange = None
+        if self._chunks:
+            self._wire.send(last_chunk(trailers))
+        if self._keep and self._body is None:
+            self._await_head()
+        else:
+            self._finish(linger=True)
+
+    def switched(self, head: ResponseHead, headers: Headers, data: bytes) -> None:
+        self._raw = self._responded = True
+        self._keep = self._chunks = False
+        if not self._half_closed:
+            self._deadline.clear()
+        self._send(response_head(head, headers, chunked=False, connection=None) + data)
+        if self._half_closed and self._exchange is not None:
+            self._exchange.end()
+        self.regulate()
+
+    def server_ended(self) -> None:
         self._wire.send_end()
 
-    def regulate(self) -> None:
-        exchange = self._exchange
-        wanted = exchange is not None and exchange.wants_visitor
-        if exchange is not None and wanted and self._waiting:
-            # The protocol has changed: what came too early for a next request was for this one.
-            waiting, self._waiting = self._waiting, b""
-            self._waiting = exchange.visitor_data(waiting)
-        if self._half_closed or self._state is _State.GONE:
-            return
-        if exchange is not None and wanted:
-            self._wire.read(exchange.takes_visitor)
-        else:
-            self._wire.read(not self._waiting or self._state is _State.CLOSING)
-
-    def refuse(self, status: int, sentence: str) -> None:
+    def refuse(self, answer: Answer) -> None:
         self._exchange = None
-        self._say(Answer(status, sentence), self._head)
-
-    def done(self, keep: bool) -> None:
-        self._exchange = None
-        if not keep:
-            self._finish(linger=True)
-            return
-        self._await_head()
+        self._say(answer)
 
     def again(self) -> None:
         self._exchange = None
@@ -259,15 +357,34 @@ class WebVisitor(Protocol):
         self._state = _State.CLOSING
         self._wire.abort()
 
+    def regulate(self) -> None:
+        exchange = self._exchange
+        wanted = exchange is not None and (self._raw or self._body is not None)
+        if exchange is not None and wanted and self._waiting:
+            # The protocol has changed: what came too early for a next request was for this one.
+            waiting, self._waiting = self._waiting, b""
+            self._pass_on(exchange, waiting)
+        if self._half_closed or self._state is _State.GONE:
+            return
+        if exchange is not None and wanted:
+            self._wire.read(not exchange.full)
+        else:
+            self._wire.read(not self._waiting or self._state is _State.CLOSING)
+
+    def _send(self, data: bytes) -> None:
+        if self._half_closed:
+            self._deadline.set(self._limits.half_closed_seconds)
+        self._wire.send(data)
+
     # -- WireUser: how the visitor reads -------------------------------------------------------------------------
 
     def wire_full(self) -> None:
-        if self._route.upstream is not None:
-            self._route.upstream.pause()
+        if self._exchange is not None:
+            self._exchange.pause()
 
     def wire_drained(self) -> None:
-        if self._route.upstream is not None:
-            self._route.upstream.resume()
+        if self._exchange is not None:
+            self._exchange.resume()
         self._advance()
 
     def wire_finishing(self) -> None:
@@ -277,14 +394,13 @@ class WebVisitor(Protocol):
 
     # -- our own answers, and the end ----------------------------------------------------------------------------
 
-    def _say(self, what: Answer, head: RequestHead | None) -> None:
-        """Answer for the tunnel, to *head*, or to what could not be read as one (None)."""
-        keep = head is not None and head.keep_alive and head.framing == 0 and what.status != 400
+    def _say(self, answer: Answer, *, last: bool = False) -> None:
+        """Answer for the tunnel; or, where no head could be read, whatever that was."""
+        head = self._head
+        keep = not last and head is not None and head.keep_alive and head.framing == 0 and answer.status != 400
         self._wire.send(
-            answers.answer(
-                what.status,
-                what.sentence,
-                headers=what.headers,
+            answers.written(
+                answer,
                 bodiless=head is not None and head.method == "HEAD",
                 connection="keep-alive" if keep else "close",
             )
@@ -308,15 +424,33 @@ class WebVisitor(Protocol):
         self._wire.finish(linger=linger and not self._half_closed)
 
     def _overdue(self) -> None:
-        if self._state is _State.READING and self._heads.started:
-            self._say(Answer(408, answers.TOO_SLOW), None)
-        elif self._state is _State.READING or (self._state is _State.CLOSING and self._wire.lingers):
-            self._finish(linger=False)
+        match self._state:
+            case _State.READING if self._heads.started:
+                self._head = None
+                self._say(Answer(408, answers.TOO_SLOW))
+            case _State.READING:
+                self._finish(linger=False)
+            case _State.CLOSING if self._wire.lingers:
+                self._finish(linger=False)
+            case _State.BUSY if not self._half_closed:
+                self._has_waited()
+            case _:
+                self._cancel()
+                self.abort()
+
+    def _has_waited(self) -> None:
+        """Somebody has been silent in the middle of a request: the visitor, or the local server."""
+        exchange = self._exchange
+        if exchange is None:
+            # It does not even take the connection.
+            self._say(Answer(504, answers.silent(self._limits.answer_seconds)), last=True)
+        elif self._body is None:
+            self._give_up(Answer(504, answers.silent(self._limits.answer_seconds)))
+        elif exchange.full:
+            # It takes its time with what came already.
+            self._deadline.set(self._limits.body_seconds)
         else:
-            exchange, self._exchange = self._exchange, None
-            if exchange is not None:
-                exchange.visitor_lost()
-            self.abort()
+            self._give_up(Answer(408, answers.TOO_SLOW))
 
 
 def _address(peer: Peer) -> Address:

@@ -22,6 +22,7 @@ from pinggy.edge.visitor.tcp import TcpPorts
 from pinggy.edge.visitor.web import WebLimits, WebVisitor
 from pinggy.http.head import parse_request
 from pinggy.http.rewrite import request_for_peer
+from pinggy.http.write import request_head
 from pinggy.tunnel.request import Kind
 from pinggy.wire.places import Place
 from tests.edge.visitor.visits import FACE, Visit
@@ -258,12 +259,17 @@ def test_requests_that_have_had_their_hop_are_cut_without_a_word_where_the_tunne
 # -- heads -------------------------------------------------------------------------------------------------------
 
 
+def for_peer(came: bytes) -> bytes:
+    head = parse_request(came)
+    return request_head(head, request_for_peer(head))
+
+
 def test_a_head_goes_as_it_came_but_for_what_belongs_to_the_hop() -> None:
     came = (
         "GET /a?b HTTP/1.1\r\nHost: gone.a.example\r\nX-Forwarded-For: 192.0.2.66\r\nAuthorization: Basic x\r\n"
         "Connection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nKeep-Alive: 5\r\nx_y: z\r\n\r\n"
     )
-    assert request_for_peer(parse_request(came.encode())).decode() == (
+    assert for_peer(came.encode()).decode() == (
         "GET /a?b HTTP/1.1\r\nHost: gone.a.example\r\nX-Forwarded-For: 192.0.2.66\r\nAuthorization: Basic x\r\n"
         "x_y: z\r\n\r\n"
     )
@@ -271,11 +277,11 @@ def test_a_head_goes_as_it_came_but_for_what_belongs_to_the_hop() -> None:
 
 def test_a_head_says_how_its_body_comes_and_what_it_is_to_become() -> None:
     chunked = b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert request_for_peer(parse_request(chunked)) == chunked
+    assert for_peer(chunked) == chunked
     upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"
-    assert request_for_peer(parse_request(upgrade)) == upgrade
+    assert for_peer(upgrade) == upgrade
     old = b"GET / HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\n\r\n"
-    assert request_for_peer(parse_request(old)) == b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert for_peer(old) == b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 # -- ports -------------------------------------------------------------------------------------------------------

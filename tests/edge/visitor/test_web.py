@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.web import WebLimits
+from pinggy.http.framing import Delimited, body_of
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
@@ -91,7 +92,7 @@ def test_the_visitors_connection_close_is_obeyed() -> None:
     visit.stream.client_sends(OK)
     assert visit.heard() == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
     assert not visit.is_open
-    assert visit.stream.closed
+    assert not visit.stream.over
     visit.leave()
 
 
@@ -120,7 +121,6 @@ def test_one_connection_may_name_several_hosts() -> None:
     visit.say(GET)
     first.opened[0].client_sends(OK)
     visit.say(GET.replace(b"shop", b"blog"))
-    assert first.opened[0].closed
     assert second.opened[0].written.startswith(b"GET /a HTTP/1.1\r\nHost: blog.a.example")
     second.opened[0].client_sends(OK)
     assert visit.heard() == OK + OK
@@ -149,12 +149,25 @@ def test_bodies_pass_byte_exact_through_random_splits(seed: int, up_chunked: boo
     for piece in split(b"POST / HTTP/1.1\r\nHost: shop.a.example\r\n" + up_head + up + GET, chance):
         visit.say(piece)
     asked = visit.asked()
-    assert asked.partition(b"\r\n\r\n")[2] == up
+    assert content(asked, up_chunked) == body
     for piece in split(b"HTTP/1.1 200 OK\r\n" + down_head + down, chance):
         visit.stream.client_sends(piece)
-    assert visit.heard().partition(b"\r\n\r\n")[2] == down
+    assert content(visit.heard(), down_chunked) == body[::-1]
     assert visit.asked().startswith(b"GET /a ")
     visit.leave()
+
+
+def content(message: bytes, chunked: bool) -> bytes:
+    """Of a whole *message*; where it is chunked, its trailer has come too."""
+    framed = message.partition(b"\r\n\r\n")[2]
+    if not chunked:
+        return framed
+    body = body_of(Delimited.CHUNKED)
+    read, rest, done = body.feed(framed)
+    assert done
+    assert not rest
+    assert body.trailers == (("X-Sum", "1"),)
+    return read
 
 
 def framed(body: bytes, chunked: bool) -> tuple[bytes, bytes]:
@@ -824,7 +837,6 @@ def test_a_name_that_has_a_new_owner_gets_a_new_stream() -> None:
     new = FakeClient()
     visit.tunnels.add(live_forwarding(new, epoch=2))
     visit.say(GET)
-    assert visit.client.opened[0].closed
     assert new.opened
     visit.leave()
 
@@ -876,4 +888,91 @@ def test_a_kept_stream_without_a_request_does_not_hold_up_the_end() -> None:
     assert end_gracefully(visit) == [None]
     assert visit.stream.closed
     assert visit.is_open
+    visit.leave()
+
+
+# -- those who are silent in the middle of a request ----------------------------------------------------------------
+
+
+def test_a_visitor_whose_body_stops_coming_is_told_so() -> None:
+    visit = Visit()
+    visit.say(POST + b"he")
+    visit.clock.advance(59)
+    visit.say(b"l")
+    visit.clock.advance(59)
+    assert visit.heard() == b""
+    visit.clock.advance(1)
+    assert status(visit.heard()) == 408
+    assert visit.stream.aborted
+    assert not visit.is_open
+    visit.leave()
+
+
+def test_a_body_that_the_client_does_not_take_is_awaited() -> None:
+    visit = Visit()
+    visit.say(POST + b"he")
+    visit.stream.client_is_full()
+    visit.clock.advance(61)
+    visit.stream.client_drains()
+    visit.say(b"llo")
+    visit.stream.client_sends(OK)
+    assert visit.heard() == OK
+    visit.leave()
+
+
+def test_a_local_server_that_is_silent_is_given_up() -> None:
+    visit = Visit()
+    visit.say(POST + b"hello")
+    visit.clock.advance(119)
+    assert visit.heard() == b""
+    visit.clock.advance(1)
+    heard = visit.heard()
+    assert status(heard) == 504
+    assert b"silent for 120 s" in heard
+    assert visit.stream.aborted
+    visit.leave()
+
+
+def test_one_that_has_begun_may_take_its_time() -> None:
+    visit = Visit()
+    visit.say(GET)
+    visit.stream.client_sends(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    visit.clock.advance(10_000)
+    visit.stream.client_sends(b"data: 1\n\n")
+    assert visit.heard().endswith(b"\r\n\r\ndata: 1\n\n")
+    visit.leave()
+
+
+def test_a_client_that_does_not_even_open_a_stream_is_given_up() -> None:
+    visit = Visit(live_forwarding(FakeClient(slow=True)))
+    visit.say(GET)
+    visit.clock.advance(120)
+    assert status(visit.heard()) == 504
+    assert not visit.is_open
+    stream = FakeStream()
+    visit.client.asked[0].callback(stream)
+    assert stream.aborted
+    visit.leave()
+
+
+def test_a_url_that_is_too_long_is_refused() -> None:
+    visit = Visit()
+    visit.say(b"GET /" + b"a" * 8192 + b" HTTP/1.1\r\nHost: shop.a.example\r\n\r\n")
+    assert status(visit.heard()) == 414
+    visit.leave()
+
+
+# -- trailers -------------------------------------------------------------------------------------------------------
+
+
+def test_trailers_pass_both_ways() -> None:
+    visit = Visit()
+    visit.say(
+        b"PUT / HTTP/1.1\r\nHost: shop.a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3;x=y\r\nabc\r\n0\r\nSum: 1\r\n\r\n"
+    )
+    assert visit.asked().endswith(b"\r\n\r\n3\r\nabc\r\n0\r\nSum: 1\r\n\r\n")
+    visit.stream.client_sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;z\r\na\r\n")
+    visit.stream.client_sends(b"0\r\nSum: 2\r\n\r\n")
+    assert visit.heard().endswith(b"\r\n\r\n1\r\na\r\n0\r\nSum: 2\r\n\r\n")
     visit.leave()

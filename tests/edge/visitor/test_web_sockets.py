@@ -166,6 +166,7 @@ async def front(request: Any, local_server: int, certificate: LocalCertificate) 
         visitors.empty = Deferred()
         await visitors.empty
     for tunnel in tunnels:
+        await tunnel.let_finish()
         assert tunnel.tally.open == 0
 
 

@@ -4,6 +4,8 @@ One visit of an HTTP visitor to a client, both in memory.
 
 from __future__ import annotations
 
+from copy import copy
+
 from twisted.internet.task import Clock
 
 from pinggy.edge.client import Peer
@@ -39,6 +41,18 @@ class Visit:
         assert isinstance(shop.tunnel.client, FakeClient)
         self.client = shop.tunnel.client
         self.clock = Clock()
+        self._transports: list[VisitorTransport] = []
+        self._connect(host, secure=secure, limits=limits, server_name=server_name, elsewhere=elsewhere)
+
+    def _connect(
+        self,
+        host: str,
+        *,
+        secure: bool = False,
+        limits: WebLimits | None = None,
+        server_name: str | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.protocol = WebVisitor(
             tunnels=self.tunnels,
             face=FACE,
@@ -50,6 +64,13 @@ class Visit:
             elsewhere=elsewhere,
         )
         self.transport = VisitorTransport(self.protocol, host)
+        self._transports.append(self.transport)
+
+    def another(self, host: str = "192.0.2.8") -> Visit:
+        """Another visitor of the same tunnels."""
+        another = copy(self)
+        another._connect(host)
+        return another
 
     def say(self, data: bytes) -> None:
         self.protocol.dataReceived(data)
@@ -76,8 +97,11 @@ class Visit:
         return data
 
     def leave(self) -> None:
-        """The connection is lost; nothing of it may stay behind."""
-        self.transport.closes()
+        """He and all others leave, and the tunnels end; nothing may stay behind."""
+        for each in self._transports:
+            if each.connected:
+                each.closes()
+        for tunnel in {self.shop.tunnel, *self.tunnels}:
+            tunnel.let_finish()
+            assert tunnel.tally.open == 0
         assert not self.clock.getDelayedCalls()
-        for live in self.tunnels:
-            assert live.tally.open == 0

@@ -6,6 +6,7 @@ No sentence holds a word of a stranger.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from pinggy.http.head import Headers
@@ -17,7 +18,7 @@ FULL = "The tunnel of this name has as many visitors as it may have at the momen
 DOWN = (
     "The local server behind this tunnel refused the connection. If it is yours: is it running, on the port after -R?"
 )
-SILENT = "The local server behind this tunnel closed the connection without an answer. If it is yours: look at its log."
+CLOSED = "The local server behind this tunnel closed the connection without an answer. If it is yours: look at its log."
 NONSENSE = (
     "The local server behind this tunnel answered with something that is not HTTP. If it is yours: check its port."
 )
@@ -30,25 +31,31 @@ BY_TLS = "This tunnel is visited by https only."
 TOO_SLOW = "The request did not come in time."
 
 
-def answer(
-    status: int,
-    sentence: str,
-    *,
-    headers: Headers = (),
-    bodiless: bool = False,
-    connection: str = "close",
-) -> bytes:
-    """
-    The whole response. *headers* are our own: none of their values comes from a stranger unread. *bodiless* where
-    HEAD was asked. *connection* is ``close`` or ``keep-alive``.
-    """
-    body = sentence.encode("ascii") + b"\n"
+def silent(seconds: float) -> str:
+    """For 504: so long nothing came."""
+    return (
+        f"The local server behind this tunnel was silent for {seconds:g} s. If it is yours: look at what it is doing."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the edge answers itself. *headers* are our own: none of their values comes from a stranger unread."""
+
+    status: int
+    sentence: str
+    headers: Headers = ()
+
+
+def written(answer: Answer, *, bodiless: bool = False, connection: str = "close") -> bytes:
+    """The whole response. *bodiless* where HEAD was asked. *connection* is ``close`` or ``keep-alive``."""
+    body = answer.sentence.encode("ascii") + b"\n"
     lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
         "Content-Type: text/plain; charset=utf-8",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
-        *(f"{name}: {value}" for name, value in headers),
+        *(f"{name}: {value}" for name, value in answer.headers),
         f"Connection: {connection}",
     ]
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

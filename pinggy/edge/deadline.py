@@ -23,13 +23,15 @@ class Deadline:
         self._at: float | None = None
         self._call: IDelayedCall | None = None
 
-    def set(self, seconds: float) -> None:
-        """*seconds* from now."""
-        self._at = self._clock.seconds() + seconds
+    def set(self, seconds: float) -> float:
+        """*seconds* from now; which is returned, in seconds of the clock."""
+        now = self._clock.seconds()
+        self._at = now + seconds
         if self._call is None:
             self._call = self._clock.callLater(seconds, self._look)
         elif self._call.getTime() > self._at:
             self._call.reset(seconds)
+        return now
 
     def clear(self) -> None:
         """There is none for now."""
