@@ -156,16 +156,16 @@ class OrderedConnection(SSHConnection):
 
     # -- channel data -----------------------------------------------------------------------------------------
 
-    def packetReceived(self, messageNum: int, packet: bytes) -> None:
+    def packetReceived(self, messageNum: int, packet: bytes | memoryview) -> None:
         # What nearly every packet is, without a look-up by name.
         if messageNum == MSG_CHANNEL_DATA:
             self.ssh_CHANNEL_DATA(packet)
         else:
             super().packetReceived(messageNum, packet)
 
-    def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
+    def ssh_CHANNEL_DATA(self, packet: bytes | memoryview) -> None:
         localChannel, length = _DATA.unpack_from(packet)
-        self._take(self.channels[localChannel], packet[8 : 8 + length], length, None)
+        self._take(self.channels[localChannel], bytes(packet[8 : 8 + length]), length, None)
 
     def sendData(self, channel: FlowChannel, data: bytes | memoryview) -> None:
         if not channel.localClosed:

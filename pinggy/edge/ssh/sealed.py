@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.conch.ssh.common import NS
+from twisted.conch.ssh.connection import MSG_CHANNEL_DATA
 from twisted.conch.ssh.transport import (
     DISCONNECT_KEY_EXCHANGE_FAILED,
     DISCONNECT_MAC_ERROR,
@@ -59,6 +60,8 @@ class SealedTransport(SSHServerTransport):
     Set before it connects: *clock*. *supportedCiphers* and *supportedMACs* are in the order of our own preference. The
     same keys seal, and open, at most *rekeyBytes* and *rekeyPackets*, and serve *rekeySeconds* (RFC 4253 9). At most
     *mostBlocked* packets wait for new keys.
+
+    Its service is given the message of a CHANNEL_DATA as a memoryview, all others as bytes.
 
     A subclass overrides `sendDisconnect`; it may look at *is_over*, after which nothing is read, and at *exchanges*:
     how often keys have been agreed on.
@@ -110,7 +113,9 @@ class SealedTransport(SSHServerTransport):
         try:
             while not self.is_over and (payload := reader.next()) is not None:
                 self._opened_packets += 1
-                self.dispatchMessage(payload[0], payload[1:])
+                number, message = payload[0], payload[1:]
+                # Of channel data, which is most of what comes, only the owner needs a copy.
+                self.dispatchMessage(number, message if number == MSG_CHANNEL_DATA else bytes(message))
         except BadTag:
             self.sendDisconnect(DISCONNECT_MAC_ERROR, b"A packet was changed on its way.")
         except BadPacket as error:
@@ -149,7 +154,7 @@ class SealedTransport(SSHServerTransport):
             return None
         return rest
 
-    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+    def dispatchMessage(self, messageNum: int, payload: bytes | memoryview) -> None:
         if not self._in_turn(messageNum):
             self.sendDisconnect(DISCONNECT_PROTOCOL_ERROR, b"Nothing else may be sent during a key exchange.")
             return

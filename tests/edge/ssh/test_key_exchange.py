@@ -67,7 +67,7 @@ class Stranger:
         self.wire.clear()
         self._reader.feed(said)
         while (payload := self._reader.next()) is not None:
-            yield payload
+            yield bytes(payload)
 
     def goodbye(self) -> tuple[int, str]:
         """The code and the text of the disconnect that ended the connection."""

@@ -6,52 +6,72 @@ from __future__ import annotations
 
 from pinggy.edge.ssh.packets.suites import NullOpener, Opener
 
-_UNUSED = 256 * 1024  # bytes that have been read and are still kept, before the buffer is moved together
-
 
 class PacketReader:
     """
-    Keeps what has come and was not read yet: `feed` it, and ask for the `next` payload until there is none.
+    `feed` it what has come, and ask for the `next` payload until there is none.
 
-    *opener* may be set between two packets. *sequence* is the number of the packet that is next (RFC 4253 6.4).
+    Packets are opened in what was fed; only one that came in part is put together. *opener* may be set between two
+    packets. *sequence* is the number of the packet that is next (RFC 4253 6.4).
     """
 
-    __slots__ = ("_at", "_buffer", "_size", "opener", "sequence")
+    __slots__ = ("_at", "_data", "_part", "_size", "opener", "sequence")
 
     def __init__(self) -> None:
         self.opener: Opener = NullOpener()
         self.sequence = 0
-        self._buffer = bytearray()
+        self._data = b""
         self._at = 0
+        # The packet that came in part; before anything else of *data*.
+        self._part = bytearray()
         self._size = 0
 
     def feed(self, data: bytes) -> None:
-        if self._at == len(self._buffer):
-            # All was read: this is what most reads of a busy connection meet.
-            self._buffer = bytearray(data)
-            self._at = 0
-            return
-        if self._at > _UNUSED:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+        self._data = self._data[self._at :] + data if self._data else data
+        self._at = 0
 
-    def next(self) -> bytes | None:
+    def next(self) -> memoryview | None:
         """The next payload, None where its last byte has not come. Raises `BadPacket`."""
-        there = len(self._buffer) - self._at
-        if not self._size:
-            if there < self.opener.least:
-                return None
-            self._size = self.opener.size(self._buffer, self._at, self.sequence)
-        size = self._size
-        if there < size:
-            return None
-        payload = self.opener.open(self._buffer, self._at, size, self.sequence)
-        self._at += size
-        self._size = 0
-        self.sequence = (self.sequence + 1) & 0xFFFFFFFF
-        return payload
+        if self._part:
+            return self._next_of_part()
+        data, at, opener = self._data, self._at, self.opener
+        there = len(data) - at
+        if there >= opener.least:
+            self._size = opener.size(data, at, self.sequence)
+            if there >= self._size:
+                self._at += self._size
+                return self._open(data, at)
+        self._fill_part(there)
+        return None
 
     def waiting(self) -> int:
         """Bytes that are kept."""
-        return len(self._buffer) - self._at
+        return len(self._part) + len(self._data) - self._at
+
+    def _next_of_part(self) -> memoryview | None:
+        part = self._part
+        if not self._size:
+            self._fill_part(self.opener.least - len(part))
+            if len(part) < self.opener.least:
+                return None
+            self._size = self.opener.size(part, 0, self.sequence)
+        self._fill_part(self._size - len(part))
+        if len(part) < self._size:
+            return None
+        self._part = bytearray()
+        return self._open(part, 0)
+
+    def _fill_part(self, most: int) -> None:
+        """Take *most* bytes more for it, if there are so many."""
+        end = self._at + most
+        self._part += memoryview(self._data)[self._at : end]
+        self._at = end
+        if end >= len(self._data):
+            # All was read: an idle connection keeps nothing.
+            self._data, self._at = b"", 0
+
+    def _open(self, buffer: bytes | bytearray, at: int) -> memoryview:
+        payload = self.opener.open(buffer, at, self._size, self.sequence)
+        self._size = 0
+        self.sequence = (self.sequence + 1) & 0xFFFFFFFF
+        return payload

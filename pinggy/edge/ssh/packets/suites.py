@@ -50,12 +50,12 @@ class Opener(Protocol):
 
     least: int
 
-    def size(self, buffer: bytearray, at: int, sequence: int) -> int:
+    def size(self, buffer: bytes | bytearray, at: int, sequence: int) -> int:
         """How many bytes the packet that begins *at* has on the wire. Raises `BadPacket`. Asked once a packet."""
         ...
 
-    def open(self, buffer: bytearray, at: int, size: int, sequence: int) -> bytes:
-        """Its payload. Raises `BadPacket`."""
+    def open(self, buffer: bytes | bytearray, at: int, size: int, sequence: int) -> memoryview:
+        """Its payload, which stays as it is. Raises `BadPacket`."""
         ...
 
 
@@ -74,10 +74,10 @@ class NullSealer:
 class NullOpener:
     least = 5
 
-    def size(self, buffer: bytearray, at: int, sequence: int) -> int:
+    def size(self, buffer: bytes | bytearray, at: int, sequence: int) -> int:
         return 4 + _checked(_UINT32.unpack_from(buffer, at)[0], 4, 8)
 
-    def open(self, buffer: bytearray, at: int, size: int, sequence: int) -> bytes:
+    def open(self, buffer: bytes | bytearray, at: int, size: int, sequence: int) -> memoryview:
         return _payload(bytes(buffer[at + 4 : at + size]))
 
 
@@ -107,10 +107,10 @@ class GcmOpener:
         self._aead = AESGCM(key)
         self._nonces = _Nonces(iv)
 
-    def size(self, buffer: bytearray, at: int, sequence: int) -> int:
+    def size(self, buffer: bytes | bytearray, at: int, sequence: int) -> int:
         return 4 + _checked(_UINT32.unpack_from(buffer, at)[0], 0, BLOCK) + _TAG
 
-    def open(self, buffer: bytearray, at: int, size: int, sequence: int) -> bytes:
+    def open(self, buffer: bytes | bytearray, at: int, size: int, sequence: int) -> memoryview:
         with memoryview(buffer) as view:
             try:
                 plain = self._aead.decrypt(self._nonces.next(), view[at + 4 : at + size], view[at : at + 4])
@@ -157,10 +157,10 @@ class EtmOpener:
         self._cipher = Cipher(algorithms.AES(key), modes.CTR(iv)).decryptor()
         self._mac = mac
 
-    def size(self, buffer: bytearray, at: int, sequence: int) -> int:
+    def size(self, buffer: bytes | bytearray, at: int, sequence: int) -> int:
         return 4 + _checked(_UINT32.unpack_from(buffer, at)[0], 0, BLOCK) + self._mac.size
 
-    def open(self, buffer: bytearray, at: int, size: int, sequence: int) -> bytes:
+    def open(self, buffer: bytes | bytearray, at: int, size: int, sequence: int) -> memoryview:
         end = at + size - self._mac.size
         sealed = bytes(buffer[at:end])
         self._mac.check(sequence, sealed, buffer[end : at + size])
@@ -190,12 +190,12 @@ class EamOpener:
         self._mac = mac
         self._first = b""
 
-    def size(self, buffer: bytearray, at: int, sequence: int) -> int:
+    def size(self, buffer: bytes | bytearray, at: int, sequence: int) -> int:
         # The length is encrypted: its block is opened before the rest is there.
         self._first = self._cipher.update(bytes(buffer[at : at + BLOCK]))
         return 4 + _checked(_UINT32.unpack_from(self._first)[0], 4, BLOCK) + self._mac.size
 
-    def open(self, buffer: bytearray, at: int, size: int, sequence: int) -> bytes:
+    def open(self, buffer: bytes | bytearray, at: int, size: int, sequence: int) -> memoryview:
         end = at + size - self._mac.size
         packet = self._first + self._cipher.update(bytes(buffer[at + BLOCK : end]))
         self._mac.check(sequence, packet, buffer[end : at + size])
@@ -240,9 +240,9 @@ def _checked(length: int, uncounted: int, block: int) -> int:
     return length
 
 
-def _payload(padded: bytes) -> bytes:
+def _payload(padded: bytes) -> memoryview:
     """Of *padded*, which begins with the length of the padding. Raises `BadPacket`."""
     end = len(padded) - padded[0]
     if padded[0] < LEAST or end < 2:
         raise BadPacket(f"a padding of {padded[0]} bytes")
-    return padded[1:end]
+    return memoryview(padded)[1:end]
