@@ -41,6 +41,7 @@ from zope.interface import implementer
 
 from pinggy.edge.counted import Counted
 from pinggy.edge.stream import Stream
+from pinggy.edge.tunnels import LiveTunnel, Presence
 
 # Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
 LINGER = 10.0
@@ -71,12 +72,17 @@ class Relay(Protocol):
         self._over = False
         self._gone = False
         self._is_tls = False
+        self._admitted: tuple[LiveTunnel, Presence] | None = None
 
     # -- until there is a stream
 
     def await_stream(self, waiting: Deferred[Any]) -> None:
         """*waiting* is what stands before the stream: it is cancelled if the visitor leaves first."""
         self._waiting = waiting
+
+    def admit(self, tunnel: LiveTunnel, host: str) -> None:
+        """The visitor, who comes from *host*, was let in: until he leaves, *tunnel* may cut him off."""
+        self._admitted = tunnel, tunnel.enter(host, self._transport.abortConnection)
 
     def join(self, stream: Stream) -> None:
         """Relay from now on. A *stream* that comes after the visitor has left is aborted."""
@@ -134,6 +140,9 @@ class Relay(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
         self._held.clear()
+        if self._admitted is not None:
+            tunnel, presence = self._admitted
+            tunnel.leave(presence)
         if self._waiting is not None:
             self._waiting.cancel()
         if self._lingering is not None:

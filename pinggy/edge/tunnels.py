@@ -4,8 +4,9 @@ The live tunnels of this edge, by name and by port: where a visitor's host name 
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from pinggy.edge.counted import Kept
 from pinggy.edge.local.pool import Pool
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tally import Tally
+from pinggy.edge.throttle import Throttle
 from pinggy.edge.tickets import HeldTicket
 from pinggy.tunnel.grant import Forwarding, Identity, Limits
 from pinggy.tunnel.life import Life, State
@@ -47,14 +49,24 @@ class Begun:
     end: End
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Presence:
+    """A connection of a visitor who was let in: he comes from *host*, an address in text; *cut* breaks it at once."""
+
+    host: str
+    cut: Callable[[], object]
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveTunnel:
     """
-    A tunnel whose core has granted it something. Visitors call `policy`, then `visited`, then `open_stream`.
+    A tunnel whose core has granted it something. Visitors call `policy`, then `visited`, then `open_stream`; each
+    connection of one whose address was let in is *present* (`enter`) until it is lost or turns to another tunnel
+    (`leave`).
 
     Whoever opens a stream counts bytes into *tally* as they pass: ``received`` to the client, ``sent`` from it; and
     who keeps it between requests stands in *kept* for as long. *end* ends it. *ticket* is the core's word for it;
-    *before* is what it had carried when it was resumed.
+    *before* is what it had carried when it was resumed. *throttle* knows who has asked too often.
     """
 
     id: str
@@ -65,6 +77,8 @@ class LiveTunnel:
     end: End
     tally: Tally = field(default_factory=Tally)
     kept: set[Kept] = field(default_factory=set)
+    present: set[Presence] = field(default_factory=set)
+    throttle: Throttle = field(default_factory=Throttle)
     ticket: HeldTicket | None = None
     before: Usage | None = None
     _unused: Deferred[None] | None = None
@@ -96,6 +110,33 @@ class LiveTunnel:
     def visited(self) -> None:
         """Another visitor has been let in."""
         self.tally.visitors += 1
+
+    def change_policy(self, policy: Policy) -> None:
+        """
+        Replace the policy that is in force, and only that. The next request meets the new one; connections from
+        addresses that it does not let in are cut now, and streams that are kept begin anew where theirs would begin
+        otherwise.
+        """
+        before = self.life.policy
+        self.life.replaced(policy)
+        if self.life.policy is not policy:
+            return
+        if policy.whitelist and policy.whitelist != before.whitelist:
+            for each in list(self.present):
+                if each in self.present and not policy.admits(ipaddress.ip_address(each.host)):
+                    each.cut()
+        if (policy.haproxy, policy.local_tls, policy.h2) != (before.haproxy, before.local_tls, before.h2):
+            for kept in list(self.kept):
+                kept.close_if_idle()
+
+    def enter(self, host: str, cut: Callable[[], object]) -> Presence:
+        """A visitor from *host* was let in; *cut* breaks his connection."""
+        presence = Presence(host, cut)
+        self.present.add(presence)
+        return presence
+
+    def leave(self, presence: Presence) -> None:
+        self.present.discard(presence)
 
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""

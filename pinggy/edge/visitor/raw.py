@@ -47,6 +47,7 @@ def relay_to(live: LiveForwarding, visitor: Peer, relay: Relay) -> None:
     """
 
     def open_stream(_: None) -> None:
+        relay.admit(live.tunnel, visitor.host)
         live.tunnel.visited()
         live.tunnel.open_stream(live.forwarding, visitor).addCallbacks(relay.join, refuse).addErrback(failed)
 

@@ -23,7 +23,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.relay import Relay
-from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
@@ -156,7 +156,8 @@ class TlsVisitor(Protocol):
 
         def go_on(_: None) -> None:
             inside = _TlsTcpVisitor(live, self._peer, self._door.clock) if is_raw else None
-            self._end_tls(server_name, inside or self._door.inside(self._peer, server_name))
+            tls = self._end_tls(server_name, inside or self._door.inside(self._peer, server_name))
+            tls.admit(live.tunnel, self._peer.host)
             self._transport.resumeProducing()
 
         def refuse(failure: Failure) -> None:
@@ -178,9 +179,11 @@ class TlsVisitor(Protocol):
             self._transport.pauseProducing()
         waiting.addCallbacks(go_on, refuse).addErrback(failed)
 
-    def _end_tls(self, server_name: str | None, inside: IProtocol) -> None:
+    def _end_tls(self, server_name: str | None, inside: IProtocol) -> VisitorTls:
         creator = self._door.certificates.for_server_name(server_name)
-        self._hand_over(VisitorTls(TLSMemoryBIOFactory(creator, False, Factory(), self._door.clock), inside))
+        tls = VisitorTls(TLSMemoryBIOFactory(creator, False, Factory(), self._door.clock), inside)
+        self._hand_over(tls)
+        return tls
 
     def _hand_over(self, chosen: IProtocol, sent: int = 0) -> None:
         """But for what was *sent* on already."""
@@ -198,6 +201,12 @@ class VisitorTls(BufferingTLSTransport):
     """
 
     _closing: IDelayedCall | None = None
+    _admitted: tuple[LiveTunnel, Presence] | None = None
+
+    def admit(self, tunnel: LiveTunnel, host: str) -> None:
+        """He comes from *host*, and was let in: until he leaves, *tunnel* may cut him off, also in his handshake."""
+        if self.connected:
+            self._admitted = tunnel, tunnel.enter(host, self.abortConnection)
 
     def loseConnection(self) -> None:
         if self._closing is None and self.connected:
@@ -207,6 +216,9 @@ class VisitorTls(BufferingTLSTransport):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
+        if self._admitted is not None:
+            tunnel, presence = self._admitted
+            tunnel.leave(presence)
         super().connectionLost(reason)
 
     def _close(self) -> None:

@@ -1,0 +1,239 @@
+"""
+A policy that is replaced while visitors are there: whom the new one does not let in is cut at once, whatever he does.
+"""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.task import Clock
+
+from pinggy.edge.client import Peer
+from pinggy.edge.peers.greeting import said
+from pinggy.edge.relay import Relay
+from pinggy.edge.tunnels import LiveForwarding
+from pinggy.edge.visitor.raw import relay_to
+from pinggy.edge.visitor.tcp import TcpVisitor
+from pinggy.tunnel.arguments import parse_policy
+from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.request import Kind
+from tests.edge.peers.pair import VISITOR, Far, Joined, passage
+from tests.edge.visitor.conftest import DOMAIN, Edge
+from tests.edge.visitor.test_tls import TlsVisitorInMemory
+from tests.edge.visitor.test_tls import visit as tls_visit
+from tests.http.test_clienthello import real_hello
+from tests.support.streams import FakeClient, FakeStream, live_forwarding
+from tests.support.transports import VisitorTransport
+
+# Of 192.0.2.7, where visitors in memory come from.
+IN = parse_policy(("w:192.0.2.0/24",))
+OUT = parse_policy(("w:198.51.100.0/24",))
+
+
+def tcp_visitor(live: LiveForwarding, host: str = "192.0.2.7") -> VisitorTransport:
+    return VisitorTransport(TcpVisitor(live, Peer(host, 40000), Clock()), host)
+
+
+# -- the seam --------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_visitor_meets_the_new_policy() -> None:
+    client = FakeClient()
+    live = live_forwarding(client, kind=Kind.TCP)
+    live.tunnel.change_policy(OUT)
+    assert tcp_visitor(live).aborted
+    assert not client.opened
+    live.tunnel.change_policy(IN)
+    assert not tcp_visitor(live).aborted
+    assert len(client.opened) == 1
+
+
+@pytest.mark.parametrize("policy", [Policy(), IN, parse_policy(("b:a:b", "x:rate:1/h"))])
+def test_whom_the_new_policy_lets_in_notices_nothing(policy: Policy) -> None:
+    client = FakeClient()
+    live = live_forwarding(client, kind=Kind.TCP)
+    visitor = tcp_visitor(live)
+    live.tunnel.change_policy(policy)
+    assert not visitor.aborted
+    visitor.sends(b"hello")
+    assert client.opened[0].written == b"hello"
+    visitor.resets()
+    assert not live.tunnel.present
+
+
+def test_only_a_policy_that_is_in_force_can_be_replaced() -> None:
+    live = live_forwarding(in_force=False, kind=Kind.TCP)
+    live.tunnel.change_policy(OUT)
+    waiting = live.tunnel.policy()
+    live.tunnel.life.command_read(IN)
+    live.tunnel.life_changed()
+    assert waiting.result is IN
+
+
+def test_of_many_those_go_who_are_not_let_in() -> None:
+    live = live_forwarding(FakeClient(), kind=Kind.TCP)
+    hosts = ["192.0.2.7", "::ffff:192.0.2.8", "198.51.100.1", "::ffff:198.51.100.2", "2001:db8::1", "2001:db9::1"]
+    visitors = {host: tcp_visitor(live, host) for host in hosts}
+    live.tunnel.change_policy(parse_policy(("w:192.0.2.0/24,2001:db8::/32",)))
+    assert {host for host, visitor in visitors.items() if visitor.aborted} == {hosts[2], hosts[3], hosts[5]}
+    for visitor in visitors.values():
+        visitor.closes()
+    assert not live.tunnel.present
+    assert live.tunnel.tally.open == 0
+
+
+class Idle:
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close_if_idle(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("word", ["x:haproxy", "x:localServerTls", "x:h2"])
+def test_a_kept_stream_that_began_otherwise_is_not_kept_on(word: str) -> None:
+    live, idle = live_forwarding(), Idle()
+    live.tunnel.kept.add(idle)
+    live.tunnel.change_policy(parse_policy(("a:X:y", "w:192.0.2.7")))
+    assert not idle.closed
+    live.tunnel.change_policy(parse_policy((word,)))
+    assert idle.closed
+
+
+# -- raw -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_raw_visitor_is_cut_both_ways() -> None:
+    client = FakeClient()
+    live = live_forwarding(client, kind=Kind.TCP)
+    visitor = tcp_visitor(live)
+    visitor.sends(b"hello")
+    live.tunnel.change_policy(OUT)
+    assert visitor.aborted
+    visitor.closes()
+    assert client.opened[0].aborted
+    assert live.tunnel.tally.open == 0
+    assert not live.tunnel.present
+
+
+def test_a_raw_visitor_whose_stream_is_being_opened_is_cut() -> None:
+    client = FakeClient(slow=True)
+    live = live_forwarding(client, kind=Kind.TCP)
+    visitor = tcp_visitor(live)
+    live.tunnel.change_policy(OUT)
+    assert visitor.aborted
+    visitor.closes()
+    stream = FakeStream()
+    client.asked[0].callback(stream)
+    assert stream.aborted
+    assert not stream.written
+    assert live.tunnel.tally.open == 0
+    assert not live.tunnel.present
+
+
+def test_who_has_left_is_not_cut() -> None:
+    live = live_forwarding(FakeClient(), kind=Kind.TCP)
+    visitor = tcp_visitor(live)
+    visitor.resets()
+    live.tunnel.change_policy(OUT)
+    assert not visitor.aborted
+
+
+def test_a_visitor_s_relay_enters_once() -> None:
+    live = live_forwarding(FakeClient(), kind=Kind.TCP)
+    relay = Relay(live.tunnel, Clock())
+    transport = VisitorTransport(relay)
+    relay_to(live, Peer("192.0.2.7", 40000), relay)
+    assert len(live.tunnel.present) == 1
+    transport.resets()
+    assert not live.tunnel.present
+
+
+# -- TLS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Kind.HTTP, Kind.TLS, Kind.TLSTCP])
+def test_a_visitor_in_the_middle_of_his_handshake_is_cut(still_edge: Edge, kind: Kind) -> None:
+    live = still_edge.add(live_forwarding(FakeClient(), kind=kind))
+    visitor = tls_visit(still_edge)
+    visitor.sends(real_hello(f"shop.{DOMAIN}"))
+    live.tunnel.change_policy(OUT)
+    assert visitor.aborted
+    visitor.closes()
+    assert not live.tunnel.present
+    assert live.tunnel.tally.open == 0
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_a_visitor_inside_tls_is_cut(still_edge: Edge) -> None:
+    client = FakeClient()
+    live = still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = TlsVisitorInMemory(still_edge)
+    visitor.tls.write(b"hello")
+    visitor.flush()
+    assert client.opened[0].written == b"hello"
+    live.tunnel.change_policy(OUT)
+    assert visitor.transport.aborted
+    visitor.transport.closes()
+    assert client.opened[0].over
+    assert not live.tunnel.present
+    assert live.tunnel.tally.open == 0
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+def test_an_https_visitor_who_has_asked_nothing_yet_is_cut(still_edge: Edge) -> None:
+    live = still_edge.add(live_forwarding(FakeClient()))
+    visitor = TlsVisitorInMemory(still_edge)
+    live.tunnel.change_policy(IN)
+    assert not visitor.transport.aborted
+    live.tunnel.change_policy(OUT)
+    assert visitor.transport.aborted
+    visitor.transport.closes()
+    assert not live.tunnel.present
+    assert still_edge.clock.getDelayedCalls() == []
+
+
+# -- visitors of another edge ----------------------------------------------------------------------------------------
+
+
+class Noted:
+    """A receiver that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def stream_data(self, data: bytes) -> None:
+        self.told.append(data.decode())
+
+    def stream_ended(self) -> None:
+        self.told.append("ended")
+
+    def stream_closed(self) -> None:
+        self.told.append("closed")
+
+    def stream_full(self) -> None: ...
+
+    def stream_drained(self) -> None: ...
+
+
+def test_a_visitor_who_came_by_another_edge_is_cut() -> None:
+    far, client = Far(), FakeClient()
+    live = live_forwarding(client, kind=Kind.TCP, name="port", epoch=7)
+    far.tunnels.add(live)
+    joined = Joined(far)
+    joined.link.ask(said(passage(), 7, DOMAIN), b"")
+    joined.pump()
+    noted = Noted()
+    joined.link.stream.attach(noted)
+    client.opened[0].client_sends(b"hello")
+    joined.pump()
+    assert noted.told == ["hello"]
+    assert [each.host for each in live.tunnel.present] == [VISITOR.host]
+    live.tunnel.change_policy(OUT)
+    client.opened[0].client_sends(b"secret")
+    joined.pump()
+    joined.far.closes()
+    joined.near.closes()
+    assert noted.told == ["hello", "closed"]
+    assert client.opened[0].aborted
+    assert not live.tunnel.present
+    assert live.tunnel.tally.open == 0
