@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check options bench bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
+.PHONY: run test test-install chaos check options bench bench-leg bench-web bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -34,8 +34,13 @@ options: $(VENV)/.test  ## write docs/options.rst from the grammar of the argume
 	$(BIN)/python -m pinggy.tunnel.options_page > docs/options.rst
 
 BENCH_ARGS ?=
-bench: $(VENV)/.test  ## the SSH leg beside sshd, Conch and asyncssh, in one table (BENCH_ARGS="--only requests --rounds 1")
+bench: bench-leg bench-web  ## both of the next, all parts
+
+bench-leg: $(VENV)/.test  ## the SSH leg beside sshd, Conch and asyncssh, in one table (BENCH_ARGS="--only requests --rounds 1")
 	$(BIN)/python -m benchmarks.leg $(BENCH_ARGS)
+
+bench-web: $(VENV)/.test  ## what visitors of HTTP meet, beside raw tunnels, ours and sshd's (BENCH_ARGS="--only bodies --rounds 1")
+	$(BIN)/python -m benchmarks.web $(BENCH_ARGS)
 
 bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the middle of a download
 	$(BIN)/python -m benchmarks.stalled_visitor

@@ -53,7 +53,7 @@ def iperf() -> Iterator[int]:
         ["iperf3", "-s", "-p", str(port), "-B", "127.0.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _await_port(port)
+        await_port(port)
         yield port
     finally:
         server.kill()
@@ -67,7 +67,7 @@ def flow(pid: int, port: int, *, streams: int, from_client: bool, seconds: float
     until = time.monotonic() + _BUSY
     while True:
         before = cpu_seconds(pid)
-        said = json.loads(_said(words, seconds) or '{"error": "nothing"}')
+        said = json.loads(said_by(words, seconds) or '{"error": "nothing"}')
         if "error" not in said:
             received = said["end"]["sum_received"]
             if not received["bytes"]:
@@ -80,7 +80,7 @@ def flow(pid: int, port: int, *, streams: int, from_client: bool, seconds: float
         time.sleep(0.3)
 
 
-def _said(words: list[str], seconds: float) -> str:
+def said_by(words: list[str], seconds: float) -> str:
     """What a command prints that should take *seconds*. Raises `Failed`."""
     try:
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds + _SLACK).stdout
@@ -88,38 +88,57 @@ def _said(words: list[str], seconds: float) -> str:
         raise Failed(f"{words[0]} did not end within {seconds + _SLACK:g} s") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    port: int
+    pid: int
+
+
 @contextmanager
 def nginx(folder: Path) -> Iterator[int]:
     """The port of an nginx that answers with a few bytes."""
+    with running_nginx(folder) as running:
+        yield running.port
+
+
+@contextmanager
+def running_nginx(folder: Path, *, listen: str = "", also: str = "") -> Iterator[Nginx]:
+    """One with a single worker that answers with a few bytes. *listen* and *also* are words of its configuration."""
     port = free_port()
-    home = folder / "nginx"
+    home = folder / f"nginx-{port}"
     home.mkdir(exist_ok=True)
     config = home / "nginx.conf"
     config.write_text(
-        f"daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes 1;\n"
+        f"daemon off; user root; pid {home}/pid; error_log {home}/error.log; worker_processes 1;\n"
         "events { worker_connections 4096; }\n"
         f"http {{ access_log off; keepalive_requests 10000000; client_body_temp_path {home}; proxy_temp_path {home};\n"
         f"fastcgi_temp_path {home}; uwsgi_temp_path {home}; scgi_temp_path {home};\n"
-        f"server {{ listen 127.0.0.1:{port} backlog=1024; return 200 'hello from the laptop'; }} }}\n"
+        f"server {{ listen 127.0.0.1:{port} backlog=1024 {listen}; {also}\n"
+        "location / { return 200 'hello from the laptop'; } } }\n"
     )
     server = subprocess.Popen(["nginx", "-c", str(config), "-p", str(home)], stderr=subprocess.DEVNULL)
     try:
-        _await_port(port)
-        yield port
+        await_port(port)
+        yield Nginx(port=port, pid=server.pid)
     finally:
         server.terminate()
         server.wait()
 
 
-def answers(port: int, *, keep_alive: bool, seconds: float) -> Answers:
+def answers(port: int, *, keep_alive: bool, seconds: float, host: str | None = None) -> Answers:
+    """32 visitors at once; they ask for *host*, if it has one."""
     words = ["wrk", "-t1", "-c32", f"-d{max(1, round(seconds))}s", "--latency"]
+    if host is not None:
+        words += ["-H", f"Host: {host}"]
     if not keep_alive:
         words += ["-H", "Connection: close"]
-    said = _said([*words, f"http://127.0.0.1:{port}/"], seconds)
+    said = said_by([*words, f"http://127.0.0.1:{port}/"], seconds)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", said)
     found = dict(re.findall(r"(50|99)%\s+([0-9.]+(?:us|ms|s))", said))
     if rate is None or float(rate[1]) == 0:
         raise Failed("no answer came")
+    if "Non-2xx" in said:
+        raise Failed("an answer was not 200")
     return Answers(rate=float(rate[1]), p50=_milliseconds(found["50"]), p99=_milliseconds(found["99"]))
 
 
@@ -197,7 +216,7 @@ def stalled(pid: int, port: int, visitors: int) -> tuple[float, list[socket.sock
     return (now - before) / 1e6, connections
 
 
-def _await_port(port: int) -> None:
+def await_port(port: int) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from pinggy.tunnel.grant import ANONYMOUS, Forwarding, Identity, Limits
 from pinggy.wire.messages import Authorize, Authorized, Done, Granted, Register, Registered, Renew, Renewed
 
-LIMITS = Limits(forwardings=20, channels=1000)
+LIMITS = Limits(forwardings=20, channels=10_000)
 
 
 class QuickCore:

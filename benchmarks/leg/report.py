@@ -29,7 +29,11 @@ class Row:
 
 
 class Report:
-    def __init__(self) -> None:
+    """*ours*: whose measures the others' are compared with; the first one that a measure has counts."""
+
+    def __init__(self, name: str = "leg", ours: tuple[str, ...] = ("pinggy",)) -> None:
+        self._name = name
+        self._ours = ours
         self._rows: dict[tuple[str, str], Row] = {}
         self._failures: dict[str, None] = {}
 
@@ -40,6 +44,14 @@ class Report:
     def fail(self, measure: str, server: str, why: str) -> None:
         """*server* did not do it, at least once."""
         self._failures[f"{server} failed at {measure}: {why.splitlines()[0]}"] = None
+
+    def median(self, measure: str, server: str) -> float | None:
+        row = self._rows.get((measure, server))
+        return None if row is None else row.median
+
+    def _our_row(self, rows: list[Row]) -> Row | None:
+        found = {row.server: row for row in rows}
+        return next((found[each] for each in self._ours if each in found), None)
 
     def _by_measure(self) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
@@ -53,7 +65,7 @@ class Report:
         lines.append(f"{'':44}{'median':>10}{'least':>10}{'most':>10}  {'':8}{'ours to it':>10}")
         for measure, rows in self._by_measure().items():
             lines.append(measure)
-            ours = next((row for row in rows if row.server == "pinggy"), None)
+            ours = self._our_row(rows)
             for row in rows:
                 ratio = "" if ours is None or row is ours or row.median <= 0 else f"{ours.median / row.median:9.2f} x"
                 lines.append(
@@ -76,10 +88,11 @@ class Report:
             unit = rows[0].unit + (", less is better" if rows[0].less else "")
             parts.append(f'<text x="10" y="{y}" class="measure">{escape(f"{measure} ({unit})")}</text>')
             most = max(row.median for row in rows) or 1
+            ours = self._our_row(rows)
             for row in rows:
                 y += 18
                 width = max(1, round(420 * row.median / most))
-                kind = "ours" if row.server == "pinggy" else "other"
+                kind = "ours" if row is ours else "other"
                 parts.append(f'<text x="180" y="{y}" text-anchor="end">{escape(row.server)}</text>')
                 parts.append(f'<rect x="190" y="{y - 11}" width="{width}" height="13" class="{kind}"/>')
                 parts.append(f'<text x="{196 + width}" y="{y}">{row.median:.1f}</text>')
@@ -95,8 +108,8 @@ class Report:
 
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "leg.json").write_text(self.as_json() + "\n")
-        (folder / "leg.svg").write_text(self.chart())
+        (folder / f"{self._name}.json").write_text(self.as_json() + "\n")
+        (folder / f"{self._name}.svg").write_text(self.chart())
 
 
 def machine() -> str:

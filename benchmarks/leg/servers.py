@@ -119,6 +119,11 @@ class Edge(_Module):
     user = "tcp"
     terminal = True
 
+    @property
+    def tls(self) -> Path:
+        """Where its certificate is: ``ca.pem``, ``cert.pem`` and ``key.pem``."""
+        return self.folder / "edge" / "tls"
+
     def longest_turn(self) -> float:
         """Milliseconds of CPU that one turn of its reactor took at most, since the last time that this was asked."""
         assert self._process is not None
@@ -164,11 +169,11 @@ def make_keys(folder: Path) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
 
 
-def ssh_words(server: Server, folder: Path, *words: str, port: int | None = None) -> list[str]:
+def ssh_words(server: Server, folder: Path, *words: str, port: int | None = None, user: str | None = None) -> list[str]:
     return [
         *("ssh", "-F", "none", "-p", str(port or server.port), "-i", str(folder / "client_key")),
         *("-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-        *("-o", "BatchMode=yes", *words, f"{server.user}@127.0.0.1"),
+        *("-o", "BatchMode=yes", *words, f"{user or server.user}@127.0.0.1"),
     ]
 
 
