@@ -1,6 +1,6 @@
 """
-The PROXY protocol, version 2: whose bytes follow, said before them by somebody who passes them on (HAProxy's
-``proxy-protocol.txt``, section 2.2).
+The PROXY protocol: whose bytes follow, said before them by somebody who passes them on. Here what both versions say,
+and version 2, the binary one (HAProxy's ``proxy-protocol.txt``, section 2.2); version 1 is in `proxyline`.
 
 `written` builds a header, a `HeaderReader` reads one from pieces of any size. Whether its sender is believed is for
 others to decide: a stranger can write one too.
@@ -22,9 +22,13 @@ _TLV_HEAD = 3
 # Bytes of one whole header that are read at the most: the spec's own advice is that it fits one small segment.
 LONGEST = 2048
 
-# Types that the spec names (2.2): of the host asked for, as in SNI. From 0xE0 to 0xEF each application has its own.
+# Types that the spec names (2.2): of the host asked for, as in SNI; of what only fills up. From 0xE0 to 0xEF each
+# application has its own.
 AUTHORITY = 0x02
+NOOP = 0x04
 FIRST_OF_ONES_OWN = 0xE0
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class MalformedProxy(Exception):
@@ -51,7 +55,8 @@ class Tlv:
 class ProxyHeader:
     """
     *source* has connected to *destination*, by TCP or (*datagram*) by UDP; both are of one family. Without them, the
-    sender speaks for itself (``LOCAL``). No type of *tlvs* comes twice.
+    sender speaks for itself (``LOCAL``), or does not say for whom (``UNKNOWN`` in version 1). No type of *tlvs*, which
+    version 1 has not, comes twice.
     """
 
     source: Endpoint | None = None
@@ -65,7 +70,7 @@ class ProxyHeader:
 
 
 def written(header: ProxyHeader) -> bytes:
-    """*header* as bytes. Addresses of two families are both said in IPv6 (RFC 4291 2.5.5.2)."""
+    """*header* as bytes. Addresses of two families are both said in IPv6."""
     family, addresses = 0, b""
     command = _LOCAL
     if header.source is not None and header.destination is not None:
@@ -77,17 +82,32 @@ def written(header: ProxyHeader) -> bytes:
     return SIGNATURE + struct.pack(">BBH", _VERSION | command, family, len(rest)) + rest
 
 
-def _addresses(source: Endpoint, destination: Endpoint) -> tuple[int, bytes]:
-    hosts = [ipaddress.ip_address(each.host) for each in (source, destination)]
-    family = _IPV4
-    if any(isinstance(each, ipaddress.IPv6Address) for each in hosts):
-        family = _IPV6
-        hosts = [_mapped(each) if isinstance(each, ipaddress.IPv4Address) else each for each in hosts]
-    return family, hosts[0].packed + hosts[1].packed + struct.pack(">HH", source.port, destination.port)
+def plain_host(host: str) -> str:
+    """The address *host* without a zone (RFC 4007 11); IPv4 that came mapped into IPv6 is IPv4."""
+    if ":" not in host:
+        return host
+    address = ipaddress.IPv6Address(host.partition("%")[0])
+    return str(address.ipv4_mapped or address)
 
 
-def _mapped(address: ipaddress.IPv4Address) -> ipaddress.IPv6Address:
+def of_one_family(source: Endpoint, destination: Endpoint) -> tuple[Address, Address]:
+    """Their addresses: both of IPv4, or both of IPv6, where IPv4 is mapped into it (RFC 4291 2.5.5.2)."""
+    one, other = (ipaddress.ip_address(each.host) for each in (source, destination))
+    if one.version != other.version:
+        return _in_ipv6(one), _in_ipv6(other)
+    return one, other
+
+
+def _in_ipv6(address: Address) -> ipaddress.IPv6Address:
+    if isinstance(address, ipaddress.IPv6Address):
+        return address
     return ipaddress.IPv6Address(0xFFFF << 32 | int(address))
+
+
+def _addresses(source: Endpoint, destination: Endpoint) -> tuple[int, bytes]:
+    one, other = of_one_family(source, destination)
+    family = _IPV4 if one.version == 4 else _IPV6
+    return family, one.packed + other.packed + struct.pack(">HH", source.port, destination.port)
 
 
 class HeaderReader:
@@ -161,6 +181,7 @@ def _tlvs(data: bytes) -> tuple[Tlv, ...]:
             raise MalformedProxy("A TLV of the PROXY header leads beyond its end.")
         if type_ in found:
             raise MalformedProxy("A TLV of the PROXY header comes twice.")
-        found[type_] = Tlv(type_, data[at : at + length])
+        if type_ != NOOP:
+            found[type_] = Tlv(type_, data[at : at + length])
         at += length
     return tuple(found.values())
