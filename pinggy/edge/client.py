@@ -4,22 +4,37 @@ The seam between tunnels and ways in: what a tunnel needs of its client, whateve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from pinggy.edge.stream import Stream
+from pinggy.http.proxyprotocol import Endpoint, plain_host
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Somebody's address as the socket says it: *host* is an IPv4 or IPv6 address in text."""
+    """
+    Somebody's address, as the socket says it, or a load balancer that is trusted: *host* is an IPv4 or IPv6 address in
+    text. *came_to* is the public address that he has connected to, where it is known.
+    """
 
     host: str
     port: int
+    came_to: Endpoint | None = field(default=None, compare=False)
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Of his connection, as a PROXY header says them: his, and ours, which is all zeros where it is not known."""
+        host = plain_host(self.host)
+        if self.came_to is None:
+            ours = Endpoint("::" if ":" in host else "0.0.0.0", 0)
+        else:
+            ours = Endpoint(plain_host(self.came_to.host), self.came_to.port)
+        return Endpoint(host, self.port), ours
 
 
 class Client(Protocol):

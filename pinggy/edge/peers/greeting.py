@@ -18,6 +18,7 @@ from pinggy.http.proxyprotocol import (
     MalformedProxy,
     ProxyHeader,
     Tlv,
+    plain_host,
     written,
 )
 from pinggy.tunnel.names import label_of_host
@@ -49,12 +50,11 @@ class Greeting:
 def said(passage: Passage, epoch: int, domain: str) -> bytes:
     """The greeting as bytes; the first of the visitor are framed as all that follow."""
     mode = passage.mode.value | (_SECURE if passage.secure else 0)
-    host = passage.visitor.host.partition("%")[0]
+    source, destination = passage.visitor.ends
     return written(
         ProxyHeader(
-            source=Endpoint(host, passage.visitor.port),
-            # Which of our addresses he came to is of no use to anybody; it only has to be of his family.
-            destination=Endpoint("::" if ":" in host else "0.0.0.0", 0),
+            source=source,
+            destination=destination,
             tlvs=(
                 Tlv(AUTHORITY, f"{passage.name}.{domain}".encode("ascii")),
                 Tlv(HOP, bytes([passage.hops])),
@@ -85,13 +85,12 @@ def understood(header: ProxyHeader, domain: str) -> Greeting:
     hops = header.value(HOP)
     if hops != b"\x01" and not (hops == b"\x02" and kind is Mode.HTTP):
         raise MalformedProxy("The visitor has passed more edges than he may, or none.")
-    visitor = Peer(_plain(header.source.host), header.source.port)
+    visitor = Peer(plain_host(header.source.host), header.source.port, _known(header.destination))
     passage = Passage(name=name, mode=kind, visitor=visitor, secure=secure, hops=hops[0])
     return Greeting(passage, int.from_bytes(epoch, "big"))
 
 
-def _plain(host: str) -> str:
-    """IPv4 that came mapped into IPv6 is IPv4."""
-    address = ipaddress.ip_address(host)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+def _known(destination: Endpoint | None) -> Endpoint | None:
+    if destination is None or ipaddress.ip_address(destination.host).is_unspecified:
+        return None
+    return Endpoint(plain_host(destination.host), destination.port)

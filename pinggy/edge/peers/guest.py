@@ -144,8 +144,10 @@ class Guest:
         cls = IPv6Address if ":" in self._visitor.host else IPv4Address
         return cls("TCP", self._visitor.host, self._visitor.port)
 
-    def getHost(self) -> Any:
-        return self._link.getHost()
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """What he came to, at the edge that he came by."""
+        _, ours = self._visitor.ends
+        return (IPv6Address if ":" in ours.host else IPv4Address)("TCP", ours.host, ours.port)
 
     def getTcpNoDelay(self) -> bool:
         return True

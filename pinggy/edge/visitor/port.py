@@ -19,8 +19,10 @@ from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.doorway import Doorway
+from pinggy.edge.visitor.entrance import Entrance, met
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech, sniff
+from pinggy.tunnel.policy import Network
 
 # Seconds from the connection to its first word, and again from a ClientHello to the first word inside TLS.
 FIRST_WORD = 10.0
@@ -77,7 +79,7 @@ class PublicPort(ServerFactory):
 
     *ssh* builds the protocol of a client, *web* that of an HTTP visitor; *certificates* are for the TLS that ends here,
     *domain* is the zone's. Tunnels that are not here may be *elsewhere*. A connection over the *connections* of its
-    address is closed at once.
+    address is closed at once; whose it is, load balancers of the networks *proxies* say before.
     """
 
     noisy = False
@@ -93,10 +95,11 @@ class PublicPort(ServerFactory):
         connections: ConnectionLimit,
         clock: IReactorTime,
         elsewhere: Elsewhere | None = None,
+        proxies: tuple[Network, ...] = (),
     ) -> None:
         self._ssh = ssh
         self._web = web
-        self._connections = connections
+        self._entrance = Entrance(connections, clock, proxies)
         self._clock = clock
         self._tls = TlsDoor(
             tunnels=tunnels,
@@ -115,18 +118,18 @@ class PublicPort(ServerFactory):
         self._ssh.doStop()
         super().doStop()
 
-    def buildProtocol(self, addr: IAddress | None) -> Arrival | None:
-        assert isinstance(addr, IPv4Address | IPv6Address)
-        peer = Peer(addr.host, addr.port)
-        if not self._connections.enter(peer.host):
-            return None
-        return Arrival(partial(self._outside, peer), self._clock, partial(self._connections.leave, peer.host))
+    def buildProtocol(self, addr: IAddress | None) -> Doorway | None:
+        return self._entrance.come(addr, self._arrival)
+
+    def _arrival(self, peer: Peer, left: Callable[[], None]) -> Arrival:
+        return Arrival(partial(self._outside, peer), self._clock, left)
 
     def _outside(self, peer: Peer, arrival: Arrival, said: Speech) -> IProtocol | None:
         cast(ITCPTransport, arrival.transport).setTcpNoDelay(True)
+        peer = met(peer, arrival.transport)
         match said:
             case Speech.SSH:
-                return self._client(arrival)
+                return self._client(peer)
             case Speech.TLS:
                 return TlsVisitor(self._tls, arrival, peer)
             case _:
@@ -138,12 +141,12 @@ class PublicPort(ServerFactory):
     def _inside_tls(self, peer: Peer, server_name: str | None, arrival: Arrival, said: Speech) -> IProtocol | None:
         match said:
             case Speech.SSH:
-                return self._client(arrival)
+                return self._client(peer)
             case Speech.TLS:
                 return None
             case _:
                 return self._web(peer, True, server_name)
 
-    def _client(self, arrival: Arrival) -> IProtocol | None:
-        assert arrival.transport is not None
-        return self._ssh.buildProtocol(arrival.transport.getPeer())
+    def _client(self, peer: Peer) -> IProtocol | None:
+        kind = IPv6Address if ":" in peer.host else IPv4Address
+        return self._ssh.buildProtocol(kind("TCP", peer.host, peer.port))

@@ -6,7 +6,6 @@ relayed, or passed on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -25,7 +24,9 @@ from pinggy.edge.relay import Relay
 from pinggy.edge.timer import Timer
 from pinggy.edge.tunnels import LiveForwarding
 from pinggy.edge.visitor.doorway import Doorway
+from pinggy.edge.visitor.entrance import Entrance, met
 from pinggy.edge.visitor.raw import relay_to
+from pinggy.tunnel.policy import Network
 from pinggy.wire.places import Place
 
 _log = Logger()
@@ -34,8 +35,8 @@ _BACKLOG = 1024  # visitors who are not accepted yet
 
 class TcpPorts:
     """
-    Binds ports on *interface*, an address in text; visitors count into the *connections* of their addresses. A port
-    that was placed *elsewhere* is listened at too.
+    Binds ports on *interface*, an address in text; visitors count into the *connections* of their addresses, which load
+    balancers of the networks *proxies* say. A port that was placed *elsewhere* is listened at too.
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class TcpPorts:
         clock: IReactorTime,
         connections: ConnectionLimit,
         elsewhere: Elsewhere | None = None,
+        proxies: tuple[Network, ...] = (),
     ) -> None:
         self.elsewhere = elsewhere or NothingElsewhere()
         self.clock = clock
-        self.connections = connections
+        self.entrance = Entrance(connections, clock, proxies)
         self._reactor = reactor
         self._interface = interface
         self._open: dict[int, TcpPort] = {}
@@ -178,16 +180,14 @@ class _Visitors(ServerFactory):
         self.placed: Place | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Doorway | None:
-        assert isinstance(addr, IPv4Address | IPv6Address)
-        live, placed = self.live, self.placed
-        if (live is None and placed is None) or not self._ports.connections.enter(addr.host):
-            return None
-        peer = Peer(addr.host, addr.port)
-        left = partial(self._ports.connections.leave, addr.host)
-        if live is not None:
-            return TcpVisitor(live, peer, self._ports.clock, left)
-        assert placed is not None
-        return _TcpPassenger(placed, peer, self._ports, left)
+        return self._ports.entrance.come(addr, self._visitor)
+
+    def _visitor(self, peer: Peer, left: Callable[[], object]) -> Doorway | None:
+        if self.live is not None:
+            return TcpVisitor(self.live, peer, self._ports.clock, left)
+        if self.placed is not None:
+            return _TcpPassenger(self.placed, peer, self._ports, left)
+        return None
 
 
 class TcpVisitor(Doorway):
@@ -205,7 +205,7 @@ class TcpVisitor(Doorway):
         cast(ITCPTransport, self.transport).setTcpNoDelay(True)
         relay = Relay(self._live.tunnel, self._clock)
         self.hand_over(relay)
-        relay_to(self._live, self._peer, relay)
+        relay_to(self._live, met(self._peer, self.transport), relay)
 
     def left(self) -> None:
         self._left()
@@ -219,17 +219,24 @@ class _TcpPassenger(Doorway):
         self._peer = peer
         self._ports = ports
         self._left = left
+        self._held: list[bytes] = []
         self._waiting: Deferred[Passed | Here | Nowhere] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
+        self._peer = met(self._peer, self.transport)
         self._transport.setTcpNoDelay(True)
         self._transport.pauseProducing()
         passage = Passage(name=self._place.name, mode=Mode.TCP, visitor=self._peer)
         self._waiting = reach = self._ports.elsewhere.reach(passage)
         reach.addCallbacks(self._found, self._not_reached).addErrback(self._broken)
 
+    def arrived(self, data: bytes) -> None:
+        """What a load balancer has sent with its PROXY header."""
+        self._held.append(data)
+
     def left(self) -> None:
+        self._held.clear()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
@@ -240,15 +247,19 @@ class _TcpPassenger(Doorway):
         match way:
             case Passed(stream=stream, epoch=epoch):
                 relay = Relay(Away(self._place.name, epoch), self._ports.clock)
-                self.hand_over(relay)
+                self._serve_by(relay)
                 relay.join(stream)
             case Here(live=live):
                 relay = Relay(live.tunnel, self._ports.clock)
-                self.hand_over(relay)
+                self._serve_by(relay)
                 relay_to(live, self._peer, relay)
             case Nowhere():
                 self._transport.abortConnection()
                 self._ports.displace(self._place.name, self._place.epoch)
+
+    def _serve_by(self, relay: Relay) -> None:
+        held, self._held = self._held, []
+        self.hand_over(relay, b"".join(held))
 
     def _not_reached(self, failure: Failure) -> None:
         self._waiting = None

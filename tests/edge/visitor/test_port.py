@@ -9,6 +9,7 @@ import pytest_twisted
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHalfCloseableProtocol
 
+from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.port import FIRST_WORD, Arrival
 from tests.edge.visitor.conftest import Edge
 from tests.support.transports import VisitorTransport
@@ -148,7 +149,7 @@ def test_connections_over_the_limit_of_their_address_are_closed_at_once(still_ed
 
 
 def test_a_network_of_ipv6_counts_as_one_address(still_edge: Edge) -> None:
-    def come(host: str) -> Arrival | None:
+    def come(host: str) -> Doorway | None:
         return still_edge.factory.buildProtocol(IPv6Address("TCP", host, 1))
 
     for number in range(50):
