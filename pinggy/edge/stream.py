@@ -8,6 +8,7 @@ visitor takes no more, and then the client's window is not credited.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Protocol
 
 
@@ -67,11 +68,23 @@ class Stream(Protocol):
         ...
 
 
-class StreamRefused(Exception):
-    """
-    The client would not open a stream: its local server is down (or, with *gone*, the client itself has left).
-    """
+class Cause(Enum):
+    """Why there is no stream."""
 
-    def __init__(self, text: str, gone: bool = False) -> None:
+    DOWN = auto()  # the local server was not reached
+    TLS = auto()  # it was, but has not finished a TLS handshake
+    FULL = auto()  # the tunnel has as many streams as it may have
+    GONE = auto()  # the client itself has left
+
+
+class StreamRefused(Exception):
+    """There is no stream to the local server; the text says more than *cause*, for the owner."""
+
+    def __init__(self, text: str, cause: Cause = Cause.DOWN) -> None:
         super().__init__(text)
-        self.gone = gone
+        self.cause = cause
+
+    @property
+    def gone(self) -> bool:
+        """Whether another edge may have the tunnel by now."""
+        return self.cause is Cause.GONE

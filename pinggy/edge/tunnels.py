@@ -17,7 +17,7 @@ from pinggy.edge.carried import Carried
 from pinggy.edge.client import Client, Peer
 from pinggy.edge.counted import Kept
 from pinggy.edge.local.pool import Pool
-from pinggy.edge.stream import Stream, StreamRefused
+from pinggy.edge.stream import Cause, Stream, StreamRefused
 from pinggy.edge.tally import Tally
 from pinggy.edge.throttle import Throttle
 from pinggy.edge.tickets import HeldTicket
@@ -141,9 +141,9 @@ class LiveTunnel:
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""
         if self.life.state is State.ENDED:
-            return fail(StreamRefused("The tunnel has ended.", gone=True))
+            return fail(StreamRefused("The tunnel has ended.", Cause.GONE))
         if self.tally.open >= self.limits.channels:
-            return fail(StreamRefused("The tunnel has as many visitors as it may have."))
+            return fail(StreamRefused("The tunnel has as many visitors as it may have.", Cause.FULL))
         self.tally.open += 1
 
         def not_opened(failure: Failure) -> Failure:

@@ -114,10 +114,6 @@ def unserved(policy: Policy) -> str | None:
 
     A tunnel is refused rather than served without what it asks for.
     """
-    if policy.local_tls is not None:
-        return "x:localServerTls"
-    if policy.haproxy is not None:
-        return "x:haproxy"
     if policy.h2:
         return "x:h2"
     if policy.rate is not None:
@@ -127,6 +123,19 @@ def unserved(policy: Policy) -> str | None:
     if policy.response_headers:
         return "A:, R: or U:"
     return None
+
+
+def check_suits(policy: Policy, kind: Kind) -> None:
+    """
+    Raises `UnknownArgument` where *policy* asks for what there cannot be in a tunnel whose type is *kind*. Forwardings
+    that are named may be of others: it may be meant for them where the tunnel's own is not in question.
+    """
+    if policy.local_tls is not None and kind is Kind.TLS:
+        raise UnknownArgument.of(
+            "x:localServerTls",
+            "is not for the type tls: there the visitor's own TLS is passed on unread. Write tlstcp, whose TLS ends at "
+            "the edge, or leave the option out",
+        )
 
 
 def _name(word: str) -> tuple[str, str, str]:
@@ -286,8 +295,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         words=("x:localServerTls",),
         form="[:sni]",
-        meaning="Speaks TLS to the local server, with this server name, localhost if none is given.",
-        kinds=_EVERY,
+        meaning="Speaks TLS to the local server, with this server name, localhost if none is given. Its certificate"
+        " is not checked; visitors see the service's own.",
+        kinds=(Kind.HTTP, Kind.TCP, Kind.TLSTCP),
         read=_takes("local_tls", values.server_name),
     ),
     Option(
@@ -305,7 +315,7 @@ OPTIONS: tuple[Option, ...] = (
         words=("x:haproxy",),
         form="[:v1|:v2]",
         meaning="Begins each connection to the local server with a PROXY protocol head of this version, v1 if none is"
-        " given.",
+        " given: it says the visitor's address. Where x:localServerTls is given too, it stands before the TLS.",
         kinds=_EVERY,
         read=_takes("haproxy", values.proxy_protocol),
     ),

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinggy.settings import Secret
-from pinggy.tunnel.arguments import OPTIONS, parse_policy, split_command, unserved
+from pinggy.tunnel.arguments import OPTIONS, check_suits, parse_policy, split_command, unserved
 from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Policy, ProxyProtocol, Rate
 from pinggy.tunnel.refusals import Refusal, TooLong, UnknownArgument
+from pinggy.tunnel.request import Kind
 
 
 def policy(*words: str) -> Policy:
@@ -78,6 +79,10 @@ def test_two_ways_to_say_the_same(one: str, other: str) -> None:
         "x:haproxy:v3",
         "x:xff:bad name",
         "x:localServerTls:-",
+        "x:localServerTls:a..b",
+        "x:localServerTls:a.-b",
+        "x:localServerTls:" + "a" * 64,
+        "x:localServerTls:" + "a." * 126 + "ab",
         "a:X",
         "a:bad name:v",
         "a:X:line\r\nbreak",
@@ -231,10 +236,17 @@ def test_an_option_takes_what_its_form_says(word: str) -> None:
         assert policy(word) != Policy()
 
 
+def test_tls_that_is_passed_unread_is_not_wrapped() -> None:
+    for kind in (Kind.HTTP, Kind.TCP, Kind.TLSTCP):
+        check_suits(policy("x:localServerTls"), kind)
+    check_suits(policy("x:haproxy"), Kind.TLS)
+    with pytest.raises(UnknownArgument, match="type tls"):
+        check_suits(policy("x:localServerTls"), Kind.TLS)
+
+
 def test_options_that_are_not_in_force_are_named() -> None:
     assert unserved(policy("x:https")) is None
-    assert unserved(policy("x:haproxy")) == "x:haproxy"
-    assert unserved(policy("x:localServerTls")) == "x:localServerTls"
+    assert unserved(policy("x:haproxy", "x:localServerTls")) is None
     assert unserved(policy("x:h2")) == "x:h2"
     assert unserved(policy("x:rate:1/s")) == "x:rate"
     assert unserved(policy("x:limit:1")) == "x:limit"

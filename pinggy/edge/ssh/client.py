@@ -26,7 +26,7 @@ from pinggy.edge.ssh.direct import DEBUGGER, DirectChannel, parse_target
 from pinggy.edge.ssh.forwarded import ForwardedChannel, open_data
 from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.edge.ssh.transport import Transport
-from pinggy.edge.stream import Stream, StreamRefused
+from pinggy.edge.stream import Cause, Stream, StreamRefused
 from pinggy.edge.timer import Timer
 from pinggy.tunnel.endings import ClientLeft, ClientSilent
 from pinggy.tunnel.grant import Forwarding, Identity
@@ -103,9 +103,9 @@ class SshClient(ConchUser):
 
     def open_stream(self, forwarding: Forwarding, visitor: Peer) -> Deferred[Stream]:
         if self._transport.is_over or forwarding.number not in self._binds:
-            return fail(StreamRefused("The client has left.", gone=True))
+            return fail(StreamRefused("The client has left.", Cause.GONE))
         if len(self.conn.channels) >= _MOST_CHANNELS:
-            return fail(StreamRefused("The client has too many channels to answer for."))
+            return fail(StreamRefused("The client has too many channels to answer for.", Cause.FULL))
         channel = ForwardedChannel(self._metrics.stalls)
         bind, port = self._binds[forwarding.number]
         self.conn.openChannel(channel, open_data(bind, port, visitor))

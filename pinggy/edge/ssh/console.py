@@ -17,7 +17,7 @@ from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
 from pinggy.edge.watchers import MOST_REMEMBERED
-from pinggy.tunnel.arguments import parse_policy, split_command, unserved
+from pinggy.tunnel.arguments import check_suits, parse_policy, split_command, unserved
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.grant import Forwarding
 from pinggy.tunnel.refusals import OptionNotServed, Refusal
@@ -107,6 +107,7 @@ class Console(FlowChannel):
             return
         try:
             policy = parse_policy(split_command(self._words))
+            check_suits(policy, self._tunnel.login.kind)
             option = unserved(policy)
             if option is not None:
                 raise OptionNotServed.of(option)

@@ -14,7 +14,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.stalls import Stalls
-from pinggy.edge.stream import Stream, StreamReceiver, StreamRefused
+from pinggy.edge.stream import Cause, Stream, StreamReceiver, StreamRefused
 
 
 class ForwardedChannel(FlowChannel):
@@ -94,7 +94,7 @@ class ForwardedChannel(FlowChannel):
         if isinstance(reason, ConchError):
             self.opened.errback(StreamRefused("The client's ssh could not connect to the local server."))
         else:
-            self.opened.errback(StreamRefused("The client has left.", gone=True))
+            self.opened.errback(StreamRefused("The client has left.", Cause.GONE))
 
     def dataReceived(self, data: bytes) -> None:
         if self._receiver is not None:

@@ -20,6 +20,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.exchange import Exchange, Onward
 from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
+from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
@@ -196,13 +197,13 @@ class Route:
             self._traveller.answered(Answer(503, answers.FULL))
             return
         # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.
-        tunnel.open_stream(live.forwarding, self._peer).addCallbacks(
-            self._opened, self._not_opened, (onward, live), {}, (onward.head, live)
-        ).addErrback(self._broken)
-
-    def _opened(self, stream: Stream, onward: Onward, live: LiveForwarding) -> None:
         policy = onward.policy
         assert policy is not None
+        open_leg(live, policy, self._peer, clock=self._clock).addCallbacks(
+            self._opened, self._not_opened, (onward, policy, live), {}, (onward.head, live)
+        ).addErrback(self._broken)
+
+    def _opened(self, stream: Stream, onward: Onward, policy: Policy, live: LiveForwarding) -> None:
         upstream = Upstream(
             live.tunnel,
             stream,

@@ -205,7 +205,7 @@ class TcpVisitor(Doorway):
         cast(ITCPTransport, self.transport).setTcpNoDelay(True)
         relay = Relay(self._live.tunnel, self._clock)
         self.hand_over(relay)
-        relay_to(self._live, met(self._peer, self.transport), relay)
+        relay_to(self._live, met(self._peer, self.transport), relay, self._clock)
 
     def left(self) -> None:
         self._left()
@@ -252,7 +252,7 @@ class _TcpPassenger(Doorway):
             case Here(live=live):
                 relay = Relay(live.tunnel, self._ports.clock)
                 self._serve_by(relay)
-                relay_to(live, self._peer, relay)
+                relay_to(live, self._peer, relay, self._ports.clock)
             case Nowhere():
                 self._transport.abortConnection()
                 self._ports.displace(self._place.name, self._place.epoch)

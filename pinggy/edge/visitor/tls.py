@@ -28,6 +28,7 @@ from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
 from pinggy.tunnel.names import label_of_host
+from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 
@@ -68,7 +69,7 @@ class TlsVisitor(Protocol):
         self._reader = HelloReader()
         self._read = False
         self._deadline = Deadline(door.clock, self._too_late)
-        self._waiting: Deferred[None] | Deferred[Passed | Here | Nowhere] | None = None
+        self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
@@ -111,7 +112,7 @@ class TlsVisitor(Protocol):
         elif live.forwarding.kind is Kind.TLS:
             relay = Relay(live.tunnel, self._door.clock)
             self._hand_over(relay)
-            relay_to(live, self._peer, relay)
+            relay_to(live, self._peer, relay, self._door.clock)
         else:
             self._admit(live, server_name)
 
@@ -154,7 +155,7 @@ class TlsVisitor(Protocol):
     def _admit(self, live: LiveForwarding, server_name: str | None) -> None:
         is_raw = live.forwarding.kind is Kind.TLSTCP
 
-        def go_on(_: None) -> None:
+        def go_on(_: object) -> None:
             inside = _TlsTcpVisitor(live, self._peer, self._door.clock) if is_raw else None
             tls = self._end_tls(server_name, inside or self._door.inside(self._peer, server_name))
             tls.admit(live.tunnel, self._peer.host)
@@ -242,7 +243,7 @@ class _TlsTcpVisitor(Doorway):
         self._deadline.stop()
         relay = Relay(self._live.tunnel, self._clock)
         self.hand_over(relay)
-        relay_to(self._live, self._peer, relay)
+        relay_to(self._live, self._peer, relay, self._clock)
 
     def left(self) -> None:
         self._deadline.stop()

@@ -135,7 +135,8 @@ def test_a_wrong_word_is_named_and_ends_with_status_1(edge: EdgeInMemory) -> Non
     reply = pair.forward()
     session = pair.session(b"w:10.0.0.0/8 bogus")
     assert session.accepted
-    assert session.lines == ["'bogus' is not an option of this service."]
+    assert len(session.lines) == 1
+    assert session.lines[0].startswith("'bogus' is not an option of this service.")
     assert (session.status, session.over) == (1, True)
     answer(reply)
 
@@ -143,8 +144,8 @@ def test_a_wrong_word_is_named_and_ends_with_status_1(edge: EdgeInMemory) -> Non
 def test_an_option_that_is_not_in_force_is_refused_rather_than_ignored(edge: EdgeInMemory) -> None:
     pair = edge.join()
     reply = pair.forward()
-    session = pair.session(b"x:haproxy")
-    assert "x:haproxy is not served" in session.lines[0]
+    session = pair.session(b"x:h2")
+    assert "x:h2 is not served" in session.lines[0]
     assert session.status == 1
     answer(reply)
 

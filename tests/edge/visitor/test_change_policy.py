@@ -142,7 +142,7 @@ def test_a_visitor_s_relay_enters_once() -> None:
     live = live_forwarding(FakeClient(), kind=Kind.TCP)
     relay = Relay(live.tunnel, Clock())
     transport = VisitorTransport(relay)
-    relay_to(live, Peer("192.0.2.7", 40000), relay)
+    relay_to(live, Peer("192.0.2.7", 40000), relay, Clock())
     assert len(live.tunnel.present) == 1
     transport.resets()
     assert not live.tunnel.present

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from pinggy.edge.elsewhere import Elsewhere, Here, Nowhere, Passage, Passed
-from pinggy.edge.stream import StreamRefused
+from pinggy.edge.stream import Cause, StreamRefused
 from tests.edge.visitor.visits import Visit
 from tests.support.streams import FakeStream
 
@@ -36,7 +36,7 @@ class AtItsEdge(Elsewhere):
 def ask(elsewhere: AtItsEdge) -> bytes:
     """What one hears whose client is lost while his stream is opened."""
     visit = elsewhere.visit = Visit(elsewhere=elsewhere)
-    visit.client.refusal = StreamRefused("The client has left.", gone=True)
+    visit.client.refusal = StreamRefused("The client has left.", Cause.GONE)
     visit.say(GET)
     heard = visit.heard()
     visit.leave()

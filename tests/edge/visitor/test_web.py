@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinggy.edge.stream import StreamRefused
+from pinggy.edge.stream import Cause, StreamRefused
 from pinggy.edge.visitor.web import WebLimits
 from pinggy.http.framing import Delimited, body_of
 from pinggy.tunnel.arguments import parse_policy
@@ -417,10 +417,10 @@ def test_a_forwarding_of_another_kind_serves_no_http() -> None:
     visit.leave()
 
 
-@pytest.mark.parametrize(("gone", "expected"), [(False, 502), (True, 503)])
-def test_a_stream_that_is_refused(gone: bool, expected: int) -> None:
+@pytest.mark.parametrize(("cause", "expected"), [(Cause.DOWN, 502), (Cause.GONE, 503)])
+def test_a_stream_that_is_refused(cause: Cause, expected: int) -> None:
     visit = Visit()
-    visit.client.refusal = StreamRefused("<b>down</b>", gone)
+    visit.client.refusal = StreamRefused("<b>down</b>", cause)
     visit.say(GET)
     heard = visit.heard()
     assert status(heard) == expected
