@@ -23,7 +23,7 @@ from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
 from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Stream, StreamRefused
-from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
 from pinggy.edge.visitor.verdict import admit
 from pinggy.http.head import RequestHead
 from pinggy.http.rewrite import Visit, request_for_peer
@@ -61,6 +61,10 @@ class Traveller(Protocol):
         """So it does for one whom the tunnel does not let in."""
         ...
 
+    def cut(self) -> None:
+        """Nor does the tunnel any more that let him in, whatever he is doing: the connection breaks at once."""
+        ...
+
 
 class Route:
     """
@@ -94,6 +98,8 @@ class Route:
         self._visit = visit
         self._clock = clock
         self._visited: LiveTunnel | None = None
+        self._policy: Policy | None = None
+        self._present: tuple[LiveTunnel, Presence] | None = None
         self._own: Upstream | None = None
         self._own_to: LiveForwarding | Away | None = None
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
@@ -125,6 +131,11 @@ class Route:
             waiting.cancel()
         self._let_go()
 
+    def left(self) -> None:
+        """The connection is lost."""
+        self.close()
+        self._leave()
+
     def _find(self, head: RequestHead) -> None:
         self._tries += 1
         label = label_of_host(normal_host(head.host), self._face.domain)
@@ -153,9 +164,13 @@ class Route:
 
     def _in_force(self, policy: Policy, head: RequestHead, live: LiveForwarding) -> None:
         self._waiting = None
-        if not policy.admits(self._address):
-            self._traveller.turned_away()
-            return
+        # What let him in before lets him in again: a long whitelist is read once for a connection.
+        if policy is not self._policy or self._present is None or self._present[0] is not live.tunnel:
+            if not policy.admits(self._address):
+                self._traveller.turned_away()
+                return
+            self._policy = policy
+            self._enter(live.tunnel)
         admitted = admit(head, policy, self._visit, live.forwarding.name, self._face)
         if isinstance(admitted, Answer):
             self._traveller.answered(admitted)
@@ -233,6 +248,7 @@ class Route:
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 
     def _reach(self, head: RequestHead, name: str, beyond: int = 0) -> None:
+        self._leave()
         onward = Onward(head, request_for_peer(head), None)
         own = self._own
         # What may not be sent twice is sent when the other edge has said that it has the tunnel still.
@@ -300,6 +316,16 @@ class Route:
     def _broken(self, failure: Failure) -> None:
         _log.failure("a visitor's request broke the edge", failure)
         self._traveller.dropped()
+
+    def _enter(self, tunnel: LiveTunnel) -> None:
+        if self._present is None or self._present[0] is not tunnel:
+            self._leave()
+            self._present = tunnel, tunnel.enter(self._peer.host, self._traveller.cut)
+
+    def _leave(self) -> None:
+        present, self._present = self._present, None
+        if present is not None:
+            present[0].leave(present[1])
 
     def _has(self, upstream: Upstream, to: LiveForwarding | Away) -> None:
         upstream.owner = self

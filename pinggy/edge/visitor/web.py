@@ -153,7 +153,7 @@ class WebVisitor(Protocol):
         self._waiting = b""
         self._deadline.stop()
         self._cancel()
-        self._route.close()
+        self._route.left()
 
     # -- one request after another -------------------------------------------------------------------------------
 
@@ -288,6 +288,11 @@ class WebVisitor(Protocol):
             self._finish(linger=False)
         else:
             self.abort()
+
+    def cut(self) -> None:
+        self._cancel()
+        self._route.close()
+        self.abort()
 
     # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from tests.edge.peers.pair import VISITOR, Far, Joined, passage
 from tests.edge.visitor.conftest import DOMAIN, Edge
 from tests.edge.visitor.test_tls import TlsVisitorInMemory
 from tests.edge.visitor.test_tls import visit as tls_visit
+from tests.edge.visitor.visits import Visit
 from tests.http.test_clienthello import real_hello
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -146,6 +147,129 @@ def test_a_visitor_s_relay_enters_once() -> None:
     assert len(live.tunnel.present) == 1
     transport.resets()
     assert not live.tunnel.present
+
+
+# -- HTTP --------------------------------------------------------------------------------------------------------------
+
+GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
+POST = b"POST /a HTTP/1.1\r\nHost: shop.a.example\r\nContent-Length: 5\r\n\r\n12"
+WEBSOCKET = b"GET /ws HTTP/1.1\r\nHost: shop.a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+BEGINNING = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhi"
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asks", "answered"),
+    [
+        (GET, OK),  # and is idle now
+        (GET, b""),  # waits for the answer
+        (GET, BEGINNING),  # is in the middle of it
+        (POST, b""),  # is in the middle of what he sends
+        (POST, OK),  # and has been answered before the end of it
+        (WEBSOCKET, SWITCHING),
+        (GET + GET, OK),  # has asked for more
+    ],
+)
+def test_an_http_visitor_is_cut_whatever_he_does(asks: bytes, answered: bytes) -> None:
+    visit = Visit()
+    visit.say(asks)
+    visit.stream.client_sends(answered)
+    visit.shop.tunnel.change_policy(IN)
+    assert not visit.transport.aborted
+    visit.heard()
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    if answered != OK or asks == POST:
+        assert visit.stream.aborted
+    visit.stream.client_sends(b"secret")
+    assert not visit.heard()
+    visit.leave()
+    assert not visit.shop.tunnel.present
+
+
+def test_an_http_visitor_whose_stream_is_being_opened_is_cut() -> None:
+    client = FakeClient(slow=True)
+    visit = Visit(live_forwarding(client))
+    visit.say(GET)
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    stream = FakeStream()
+    client.asked[0].callback(stream)
+    assert stream.aborted
+    assert not stream.written
+    visit.leave()
+    assert not visit.shop.tunnel.present
+
+
+def test_one_who_was_not_given_the_password_is_cut_too() -> None:
+    visit = Visit(live_forwarding(policy=parse_policy(("b:ann:tulip",))))
+    visit.say(GET)
+    assert b" 401 " in visit.heard()
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    visit.leave()
+
+
+def test_one_who_has_turned_to_another_tunnel_is_not_cut_by_the_first() -> None:
+    visit = Visit(live_forwarding(FakeClient(answer=answers_ok)), live_forwarding(FakeClient(), name="blog"))
+    visit.say(GET)
+    blog = visit.tunnels.by_name("blog")
+    assert blog is not None
+    visit.say(GET.replace(b"shop", b"blog"))
+    visit.shop.tunnel.change_policy(OUT)
+    assert not visit.transport.aborted
+    assert not visit.shop.tunnel.present
+    blog.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    visit.leave()
+    assert not blog.tunnel.present
+
+
+def answers_ok(stream: FakeStream, data: bytes) -> None:
+    stream.client_sends(OK)
+
+
+def test_the_next_request_has_the_new_policy() -> None:
+    visit = Visit(live_forwarding(FakeClient(answer=answers_ok)))
+    visit.say(GET)
+    assert visit.heard() == OK
+    visit.shop.tunnel.change_policy(parse_policy(("b:ann:tulip",)))
+    visit.say(GET)
+    assert b" 401 " in visit.heard()
+    visit.shop.tunnel.change_policy(parse_policy(("a:X-New:1",)))
+    visit.stream.written.clear()
+    visit.say(GET)
+    assert visit.heard() == OK
+    assert b"\r\nX-New: 1\r\n" in visit.asked()
+    visit.leave()
+
+
+def test_a_second_request_to_another_host_meets_its_whitelist() -> None:
+    client = FakeClient()
+    visit = Visit(live_forwarding(FakeClient(answer=answers_ok)), live_forwarding(client, name="blog", policy=OUT))
+    visit.say(GET)
+    assert visit.heard() == OK
+    visit.say(GET.replace(b"shop", b"blog"))
+    assert visit.transport.aborted
+    assert not visit.heard()
+    assert not client.opened
+    visit.leave()
+
+
+def test_the_same_words_at_another_tunnel_are_asked_anew() -> None:
+    """The very same value is in force at both: he is present at the second one all the same."""
+    visit = Visit(
+        live_forwarding(FakeClient(answer=answers_ok), policy=IN),
+        live_forwarding(FakeClient(answer=answers_ok), name="blog", policy=IN),
+    )
+    visit.say(GET)
+    visit.say(GET.replace(b"shop", b"blog"))
+    blog = visit.tunnels.by_name("blog")
+    assert blog is not None
+    assert len(blog.tunnel.present) == 1
+    assert not visit.shop.tunnel.present
+    visit.leave()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
