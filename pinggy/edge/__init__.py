@@ -9,6 +9,8 @@ opening
     THE chain: authorize -> publish -> probe -> live, and its undoing.
 tunnels
     the live ones, by name and by port.
+answers
+    what the edge says to visitors itself, each answer named by what happened.
 client_tunnel
     one client's, from the login to the end: `watchers` are told of it, `linger` is how long its records stay.
 drain

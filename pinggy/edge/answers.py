@@ -1,62 +1,224 @@
 """
-What the edge itself answers: short, plain, and a sentence for whoever reads it: what happened, what the owner can do.
+All that the edge answers itself, each named by what happened.
 
-No sentence holds a word of a stranger.
+Those that depend on a setting or on the owner's word are functions of it. A visitor whom the whitelist leaves out gets
+no answer at all, unless he was let in before.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from http import HTTPStatus
+import math
 
-from pinggy.http.head import Headers
+from pinggy.http.answer import Answer, Stop
+from pinggy.http.malformed import Malformed
 
-NO_TUNNEL = "No tunnel has this name at the moment. If it is yours: start it again, or check the name that it printed."
-NO_WEB_HERE = "The tunnel of this name does not serve HTTP. If it is yours: open the URL that it printed."
-ENDED = "The tunnel of this name has ended. If it is yours: start it again."
-FULL = "The tunnel of this name has as many visitors as it may have at the moment: try again soon."
-DOWN = (
-    "The local server behind this tunnel refused the connection. If it is yours: is it running, on the port after -R?"
+# -- the tunnel --------------------------------------------------------------------------------------------------
+
+NO_TUNNEL = Answer(
+    status=404,
+    code="no-tunnel",
+    title="No tunnel here",
+    happened="No tunnel has this name at the moment.",
+    hint="Start it again, or check the name that it printed.",
+    stop=Stop.TUNNEL,
 )
-CLOSED = "The local server behind this tunnel closed the connection without an answer. If it is yours: look at its log."
-NONSENSE = (
-    "The local server behind this tunnel answered with something that is not HTTP. If it is yours: check its port."
+NO_WEB_HERE = Answer(
+    status=404,
+    code="no-web",
+    title="No website here",
+    happened="The tunnel of this name does not serve HTTP.",
+    hint="Give visitors the URL that it printed, or start it as an `http` tunnel.",
+    stop=Stop.TUNNEL,
 )
-MOVING = (
-    "The tunnel of this name is on its way to another place, and has not come there yet. If it is yours: does it run?"
+ENDED = Answer(
+    status=503,
+    code="tunnel-ended",
+    title="This tunnel has ended",
+    happened="The tunnel of this name has ended.",
+    hint="Start it again. The last line that it printed says why it ended.",
+    stop=Stop.TUNNEL,
 )
-MISDIRECTED = "This connection is another host's: open one of your own."
-LOCKED = "This tunnel asks for a password or a key. Its owner has them."
-BY_TLS = "This tunnel is visited by https only."
-TOO_SLOW = "The request did not come in time."
+FULL = Answer(
+    status=503,
+    code="tunnel-full",
+    title="Too many visitors",
+    happened="The tunnel of this name has as many visitors as it may have at the moment: try again soon.",
+    hint="Connections that visitors keep open count too. How many a tunnel may have is the operator's to say.",
+    stop=Stop.TUNNEL,
+    headers=(("Retry-After", "5"),),
+)
+MOVING = Answer(
+    status=503,
+    code="tunnel-moving",
+    title="This tunnel is moving",
+    happened=(
+        "The tunnel of this name is on its way to another place, and has not come there yet: try again in a moment."
+    ),
+    hint="See that its `ssh` still runs, and start it again if it does not.",
+    stop=Stop.TUNNEL,
+    headers=(("Retry-After", "2"),),
+)
+
+# -- the local server --------------------------------------------------------------------------------------------
+
+DOWN = Answer(
+    status=502,
+    code="local-server-refused",
+    title="The local server refused",
+    happened="This tunnel is up, but the local server behind it refused the connection.",
+    hint="See that it runs, and that it listens at the host and port that follow `-R`.",
+    stop=Stop.LOCAL_SERVER,
+)
+CLOSED = Answer(
+    status=502,
+    code="local-server-closed",
+    title="The local server said nothing",
+    happened="This tunnel is up, but the local server behind it closed the connection without an answer.",
+    hint="Look at its log. If it wants TLS, say `x:localServerTls`.",
+    stop=Stop.LOCAL_SERVER,
+)
+NONSENSE = Answer(
+    status=502,
+    code="local-server-nonsense",
+    title="The local server spoke no HTTP",
+    happened="This tunnel is up, but the local server behind it answered with something that is not HTTP.",
+    hint="See that the port that follows `-R` is a web server's. If it wants TLS, say `x:localServerTls`.",
+    stop=Stop.LOCAL_SERVER,
+)
+TLS_FAILED = Answer(
+    status=502,
+    code="local-server-tls",
+    title="The local server spoke no TLS",
+    happened="This tunnel is up, but the local server behind it did not speak TLS, as it should.",
+    hint="Leave out `x:localServerTls`, or give the port where it speaks TLS.",
+    stop=Stop.LOCAL_SERVER,
+)
 
 
-def silent(seconds: float) -> str:
-    """For 504: so long nothing came."""
-    return (
-        f"The local server behind this tunnel was silent for {seconds:g} s. If it is yours: look at what it is doing."
+def silent(seconds: float) -> Answer:
+    """For so long nothing came of the response."""
+    return Answer(
+        status=504,
+        code="local-server-silent",
+        title="The local server is silent",
+        happened=f"This tunnel is up, but the local server behind it was silent for {_time(seconds)}.",
+        hint="See whether it hangs, and what its log says. One that needs longer may begin its response first.",
+        stop=Stop.LOCAL_SERVER,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the edge answers itself. *headers* are our own: none of their values comes from a stranger unread."""
+# -- who asks ----------------------------------------------------------------------------------------------------
 
-    status: int
-    sentence: str
-    headers: Headers = ()
+BY_TLS = Answer(
+    status=301,
+    code="https-only",
+    title="By https only",
+    happened="This tunnel is visited by https only.",
+    hint="`x:https` in your command says so.",
+    stop=Stop.VISITOR,
+)
+LOCKED = Answer(
+    status=401,
+    code="locked",
+    title="A password is needed",
+    happened="This tunnel asks for a password or a key. Its owner has them.",
+    hint="The passwords follow `b:` in your command, the keys `k:`.",
+    stop=Stop.VISITOR,
+)
+NOT_ALLOWED = Answer(
+    status=403,
+    code="not-allowed",
+    title="You are not let in",
+    happened="Your address is none of those that this tunnel lets in.",
+    hint="The addresses that it lets in follow `w:` in your command.",
+    stop=Stop.VISITOR,
+)
+MISDIRECTED = Answer(
+    status=421,
+    code="misdirected",
+    title="This connection is another host's",
+    happened="This connection was opened for another host: try again over a new one.",
+    hint="Your tunnel has no part in this. Most browsers try again by themselves.",
+    stop=Stop.VISITOR,
+)
 
 
-def written(answer: Answer, *, bodiless: bool = False, connection: str = "close") -> bytes:
-    """The whole response. *bodiless* where HEAD was asked. *connection* is ``close`` or ``keep-alive``."""
-    body = answer.sentence.encode("ascii") + b"\n"
-    lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        "Content-Type: text/plain; charset=utf-8",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        *(f"{name}: {value}" for name, value in answer.headers),
-        f"Connection: {connection}",
-    ]
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    return head if bodiless else head + body
+def too_many_tries(seconds: float) -> Answer:
+    """Wrong credentials; *seconds* until the next try is heard."""
+    return Answer(
+        status=429,
+        code="too-many-tries",
+        title="Too many wrong passwords",
+        happened="Too many wrong passwords or keys have come from your address: wait, and try again.",
+        hint="Only that address waits. The passwords follow `b:` in your command, the keys `k:`.",
+        stop=Stop.VISITOR,
+        headers=_retry_after(seconds),
+    )
+
+
+def too_fast(seconds: float) -> Answer:
+    """More requests than x:rate has; *seconds* until the next is served."""
+    return Answer(
+        status=429,
+        code="too-fast",
+        title="Too many requests",
+        happened="More requests have come from your address than this tunnel allows: wait, and try again.",
+        hint="The rate follows `x:rate:` in your command.",
+        stop=Stop.VISITOR,
+        headers=_retry_after(seconds),
+    )
+
+
+# -- what is asked -----------------------------------------------------------------------------------------------
+
+TOO_SLOW = Answer(
+    status=408,
+    code="too-slow",
+    title="The request came too slowly",
+    happened="The request did not come in time.",
+    hint="See that its client sends all that it announces.",
+    stop=Stop.VISITOR,
+)
+
+
+def too_large(limit: int) -> Answer:
+    """More content than x:limit allows: *limit* bytes."""
+    return Answer(
+        status=413,
+        code="too-large",
+        title="The request is too large",
+        happened=f"The request carries more than this tunnel allows: {_size(limit)} at the most.",
+        hint="The limit follows `x:limit:` in your command.",
+        stop=Stop.VISITOR,
+    )
+
+
+def malformed(why: Malformed) -> Answer:
+    """No HTTP that we read, or none that all read alike."""
+    code, title, hint = _MALFORMED.get(why.status, _MALFORMED[400])
+    return Answer(status=why.status, code=code, title=title, happened=why.sentence, hint=hint, stop=Stop.VISITOR)
+
+
+_MALFORMED = {
+    400: ("malformed", "A request that is not well formed", "Look at what its client sends."),
+    414: ("url-too-long", "The URL is too long", "Long things go into the content of a request."),
+    431: ("head-too-large", "The head is too large", "Large cookies and long URLs are what makes it so."),
+    501: ("unknown-method", "An unknown method", "Use one of those that HTTP has registered."),
+    505: ("unknown-version", "An unknown version of HTTP", "Have its client speak HTTP/1.1."),
+}
+
+
+def _retry_after(seconds: float) -> tuple[tuple[str, str], ...]:
+    return (("Retry-After", str(max(1, math.ceil(seconds)))),)
+
+
+def _time(seconds: float) -> str:
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"
+
+
+def _size(count: int) -> str:
+    """In the units of x:limit, where it is whole in them."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count % 1024**power == 0:
+            return f"{count // 1024**power} {unit}"
+    return "1 byte" if count == 1 else f"{count} bytes"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from pinggy.edge.answers import Answer
+from pinggy.http.answer import Answer
 from pinggy.http.framing import Trailers
 from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.rewrite import Headers

@@ -165,7 +165,7 @@ def test_other_names_are_not_found_and_the_answer_is_a_sentence(
     head, _, body = done.stdout.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 Not Found\r\n")
     assert body == (
-        b"No tunnel has this name at the moment. If it is yours: start it again, or check the name that it printed.\n"
+        b"No tunnel has this name at the moment. Is it yours? Start it again, or check the name that it printed.\n"
     )
 
 
@@ -188,7 +188,7 @@ def test_a_local_server_that_is_down_is_a_502(service: Service, scheme: str) -> 
         url = client.url(scheme)
         done = curl(service, "--include", url)
         assert done.stdout.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
-        assert b"The local server behind this tunnel refused the connection." in done.stdout
+        assert b"the local server behind it refused the connection." in done.stdout
 
 
 def test_a_local_server_that_answers_nothing_or_nonsense_is_a_502(service: Service) -> None:
@@ -220,7 +220,7 @@ def test_a_client_who_leaves_ends_what_is_under_way(service: Service, scheme: st
             visitor.sendall(f"GET / HTTP/1.1\r\nHost: {host(url)}\r\n\r\n".encode())
             assert asked.wait(PATIENCE)
             client.kill()
-            answer = read_until(visitor, b"start it again.\n")
+            answer = read_until(visitor, b"why it ended.\n")
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert status(service, url) == 404
 

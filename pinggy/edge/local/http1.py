@@ -6,7 +6,6 @@ One request and its response over an upstream, which speaks HTTP/1.1: bodies bot
 from __future__ import annotations
 
 from pinggy.edge import answers
-from pinggy.edge.answers import Answer
 from pinggy.edge.exchange import Onward, Visitor
 from pinggy.edge.local.upstream import Upstream
 from pinggy.http.collector import HeadCollector
@@ -188,7 +187,7 @@ class Http1Exchange:
                     return
         except Malformed:
             self._leave(abort=True)
-            self._visitor.refuse(Answer(502, answers.NONSENSE))
+            self._visitor.refuse(answers.NONSENSE)
 
     def _begin_response(self, head: ResponseHead, data: bytes) -> None:
         upstream = self._upstream
@@ -239,9 +238,9 @@ class Http1Exchange:
         if lost and may_be_repeated(self._onward.head):
             self._visitor.again()
         elif upstream.tunnel.has_ended:
-            self._visitor.refuse(Answer(503, answers.ENDED))
+            self._visitor.refuse(answers.ENDED)
         else:
-            self._visitor.refuse(Answer(502, answers.CLOSED))
+            self._visitor.refuse(answers.CLOSED)
 
     def _break_off(self) -> None:
         self._leave(abort=True)

@@ -15,7 +15,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge import answers
-from pinggy.edge.answers import Answer
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.exchange import Exchange, Onward
@@ -25,6 +24,7 @@ from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
 from pinggy.edge.visitor.verdict import admit
+from pinggy.http.answer import Answer
 from pinggy.http.head import RequestHead
 from pinggy.http.rewrite import Visit, request_for_peer
 from pinggy.http.write import request_head
@@ -141,11 +141,11 @@ class Route:
         label = label_of_host(normal_host(head.host), self._face.domain)
         live = self._tunnels.by_name(label) if label else None
         if self._only is not None and label != self._only:
-            self._traveller.answered(Answer(421, answers.MISDIRECTED))
+            self._traveller.answered(answers.MISDIRECTED)
         elif label is None:
-            self._traveller.answered(Answer(404, answers.NO_TUNNEL))
+            self._traveller.answered(answers.NO_TUNNEL)
         elif self._tries > _MOST_TRIES:
-            self._traveller.answered(Answer(503, answers.MOVING))
+            self._traveller.answered(answers.MOVING)
         elif live is None:
             self._reach(head, label)
         else:
@@ -155,7 +155,7 @@ class Route:
 
     def _visit_here(self, head: RequestHead, live: LiveForwarding) -> None:
         if live.forwarding.kind is not Kind.HTTP:
-            self._traveller.answered(Answer(404, answers.NO_WEB_HERE))
+            self._traveller.answered(answers.NO_WEB_HERE)
             return
         self._waiting = policy = live.tunnel.policy()
         policy.addCallbacks(self._in_force, self._never_in_force, (head, live), {}, (head, live)).addErrback(
@@ -209,7 +209,7 @@ class Route:
     def _open(self, onward: Onward, live: LiveForwarding) -> None:
         tunnel = live.tunnel
         if tunnel.tally.open >= tunnel.limits.channels and not live.pool.close_one():
-            self._traveller.answered(Answer(503, answers.FULL))
+            self._traveller.answered(answers.FULL)
             return
         # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.
         policy = onward.policy
@@ -243,7 +243,7 @@ class Route:
             # It may be in the books of this edge a moment longer.
             self._reach(head, live.forwarding.name, live.forwarding.epoch)
         else:
-            self._traveller.answered(Answer(502, answers.DOWN))
+            self._traveller.answered(answers.DOWN)
 
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 
@@ -291,16 +291,16 @@ class Route:
             case Nowhere(kind=None):
                 self._nobody()
             case Nowhere():
-                self._traveller.answered(Answer(404, answers.NO_WEB_HERE))
+                self._traveller.answered(answers.NO_WEB_HERE)
 
     def _nobody(self) -> None:
         if self._last_hop:
             # The edge that he came by sees that nothing was said, and looks for the tunnel where it is now.
             self._traveller.dropped()
         elif self._has_ended:
-            self._traveller.answered(Answer(503, answers.ENDED))
+            self._traveller.answered(answers.ENDED)
         else:
-            self._traveller.answered(Answer(404, answers.NO_TUNNEL))
+            self._traveller.answered(answers.NO_TUNNEL)
 
     def _not_reached(self, failure: Failure) -> None:
         self._waiting = None
@@ -311,7 +311,7 @@ class Route:
         if failure.value.full:
             self._traveller.turned_away()
         else:
-            self._traveller.answered(Answer(503, answers.MOVING))
+            self._traveller.answered(answers.MOVING)
 
     def _broken(self, failure: Failure) -> None:
         _log.failure("a visitor's request broke the edge", failure)

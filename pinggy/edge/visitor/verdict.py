@@ -5,9 +5,9 @@ Whether a request may go to the tunnel that it names: what the policy says befor
 from __future__ import annotations
 
 from pinggy.edge import answers
-from pinggy.edge.answers import Answer
 from pinggy.edge.exchange import Onward
 from pinggy.http import credentials
+from pinggy.http.answer import Answer
 from pinggy.http.head import RequestHead
 from pinggy.http.rewrite import Visit, request_for_server
 from pinggy.tunnel.addresses import PublicFace
@@ -20,10 +20,10 @@ def admit(head: RequestHead, policy: Policy, visit: Visit, name: str, face: Publ
     question, asked before this one: who is not on it gets no answer at all.
     """
     if policy.https_only and not visit.secure:
-        return Answer(301, answers.BY_TLS, (("Location", _by_tls(head, name, face)),))
+        return answers.BY_TLS.having(("Location", _by_tls(head, name, face)))
     preflight = policy.pass_preflight and credentials.is_preflight(head)
     if not preflight and credentials.is_asked_for(policy) and not credentials.passes(head, policy):
-        return Answer(401, answers.LOCKED, credentials.challenges(policy, name))
+        return answers.LOCKED.having(*credentials.challenges(policy, name))
     return Onward(head, request_for_server(head, policy, visit, preflight=preflight), policy)
 
 

@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge import answers
-from pinggy.edge.answers import Answer
 from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
@@ -25,10 +24,13 @@ from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.wire import Wire
+from pinggy.http.accept import Medium, medium_for
+from pinggy.http.answer import Answer
 from pinggy.http.collector import HeadCollector
 from pinggy.http.framing import Body, Delimited, Trailers, body_of, chunk, last_chunk
 from pinggy.http.head import RequestHead, ResponseHead, parse_request
 from pinggy.http.malformed import Malformed
+from pinggy.http.pages import response_of
 from pinggy.http.rewrite import Headers, Visit
 from pinggy.http.write import response_head
 from pinggy.tunnel.addresses import PublicFace
@@ -183,7 +185,7 @@ class WebVisitor(Protocol):
                 return True
         except Malformed as malformed:
             self._head = None
-            self._say(Answer(malformed.status, malformed.sentence))
+            self._say(answers.malformed(malformed))
             return True
         if self._half_closed:
             self._finish(linger=False)
@@ -212,7 +214,7 @@ class WebVisitor(Protocol):
         try:
             content, self._waiting, done = body.feed(data)
         except Malformed as malformed:
-            self._give_up(Answer(malformed.status, malformed.sentence))
+            self._give_up(answers.malformed(malformed))
             return
         if done:
             self._body = None
@@ -232,7 +234,7 @@ class WebVisitor(Protocol):
             try:
                 content, self._waiting, ended = body.feed(data)
             except Malformed as malformed:
-                self._give_up(Answer(malformed.status, malformed.sentence))
+                self._give_up(answers.malformed(malformed))
                 return
             if ended:
                 self._body = None
@@ -404,8 +406,9 @@ class WebVisitor(Protocol):
         head = self._head
         keep = not last and head is not None and head.keep_alive and head.framing == 0 and answer.status != 400
         self._wire.send(
-            answers.written(
+            response_of(
                 answer,
+                Medium.LINE if head is None else medium_for(head.headers),
                 bodiless=head is not None and head.method == "HEAD",
                 connection="keep-alive" if keep else "close",
             )
@@ -432,7 +435,7 @@ class WebVisitor(Protocol):
         match self._state:
             case _State.READING if self._heads.started:
                 self._head = None
-                self._say(Answer(408, answers.TOO_SLOW))
+                self._say(answers.TOO_SLOW)
             case _State.READING:
                 self._finish(linger=False)
             case _State.CLOSING if self._wire.lingers:
@@ -448,14 +451,14 @@ class WebVisitor(Protocol):
         exchange = self._exchange
         if exchange is None:
             # It does not even take the connection.
-            self._say(Answer(504, answers.silent(self._limits.answer_seconds)), last=True)
+            self._say(answers.silent(self._limits.answer_seconds), last=True)
         elif self._body is None:
-            self._give_up(Answer(504, answers.silent(self._limits.answer_seconds)))
+            self._give_up(answers.silent(self._limits.answer_seconds))
         elif exchange.full:
             # It takes its time with what came already.
             self._deadline.set(self._limits.body_seconds)
         else:
-            self._give_up(Answer(408, answers.TOO_SLOW))
+            self._give_up(answers.TOO_SLOW)
 
 
 def _address(peer: Peer) -> Address:
