@@ -93,11 +93,23 @@ class ClaimStatements(Statements):
         return Holder(tunnel=row[0], identity=Identity(account=row[1], label=row[2]), edge=row[3], lease_over=row[4])
 
     async def any_port(self, first: int, last: int, avoid: Collection[int]) -> int | None:
+        # Some that are drawn by lot; where all of them are taken, whatever is left of the whole range.
         port: int | None = await self._value(
-            "SELECT candidate FROM generate_series(%s, %s) AS candidate"
-            " WHERE candidate NOT IN (SELECT port FROM forwardings WHERE port IS NOT NULL)"
-            " AND candidate NOT IN (SELECT port FROM reserved_ports)"
-            " AND candidate <> ALL(%s::integer[]) ORDER BY random() LIMIT 1",
+            """
+            SELECT candidate FROM (
+                SELECT %s + floor(random() * %s)::integer AS candidate FROM generate_series(1, 10)
+            ) AS drawn WHERE candidate <> ALL(%s::integer[])
+                AND NOT EXISTS (SELECT FROM forwardings WHERE port = candidate)
+                AND NOT EXISTS (SELECT FROM reserved_ports WHERE port = candidate)
+            UNION ALL
+            (SELECT candidate FROM generate_series(%s, %s) AS candidate WHERE candidate <> ALL(%s::integer[])
+                AND candidate NOT IN (SELECT port FROM forwardings WHERE port IS NOT NULL)
+                AND candidate NOT IN (SELECT port FROM reserved_ports) ORDER BY random())
+            LIMIT 1
+            """,
+            first,
+            last - first + 1,
+            list(avoid),
             first,
             last,
             list(avoid),
