@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import treq
-from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web._newclient import RequestNotSent  # it has no public place
@@ -26,6 +26,8 @@ from twisted.web.client import (
     _HTTP11ClientFactory,
 )
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
 
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
@@ -78,6 +80,28 @@ class _QuietFactory(_HTTP11ClientFactory):
     noisy = False
 
 
+@implementer(IBodyProducer)
+class _Body:
+    """A body that is there as a whole, and short: it is written at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """All has been written."""
+
+    def resumeProducing(self) -> None:
+        """All has been written."""
+
+    def stopProducing(self) -> None:
+        """All has been written."""
+
+
 class HttpCoreClient(CoreClient):
     """
     *url* is the core's, as ``http://127.0.0.1:7070``; *secret* this edge's; *ca* (PEM) who signed the core's
@@ -91,7 +115,7 @@ class HttpCoreClient(CoreClient):
         self, reactor: Any, url: str, secret: Secret, *, ca: Path | None = None, timeout: float = 15.0
     ) -> None:
         self._reactor = reactor
-        self._url = url.rstrip("/")
+        self._url = url.rstrip("/").encode("ascii")
         self._timeout = timeout
         self._in_hand: set[Deferred[Any]] = set()
         self._polls: set[Deferred[Orders]] = set()
@@ -104,9 +128,9 @@ class HttpCoreClient(CoreClient):
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 8
         self._pool._factory = _QuietFactory
-        self._http = HTTPClient(
-            Agent(reactor, contextFactory=trust(ca), connectTimeout=_CONNECT_SECONDS, pool=self._pool)
-        )
+        # Without treq's client around it: a tunnel is three calls, and each would keep cookies, follow redirects and
+        # take the URL apart, for nothing.
+        self._agent = Agent(reactor, contextFactory=trust(ca), connectTimeout=_CONNECT_SECONDS, pool=self._pool)
 
     def close(self) -> Deferred[None]:
         """Fires when the calls in hand are answered and the connections closed. Orders are not waited for."""
@@ -234,7 +258,8 @@ class HttpCoreClient(CoreClient):
         raise _refusal(status, said)
 
     async def _request(self, path: str, body: bytes) -> tuple[int, bytes]:
-        response = await self._http.post(self._url + path, data=body, headers=self._headers)
+        url = self._url + path.encode("ascii")
+        response = await self._agent.request(b"POST", url, self._headers, _Body(body))
         return response.code, await treq.content(response)
 
 

@@ -92,7 +92,10 @@ class CoreSite(Site):
     noisy = False
 
     def __init__(self, reactor: IReactorTime, root: IResource) -> None:
-        super().__init__(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=reactor)
+        # No form is ever read here: what a body is, is not to be found out.
+        super().__init__(
+            root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=reactor, parsePOSTFormSubmission=False
+        )
         self.displayTracebacks = False
         self.in_hand: set[Deferred[None]] = set()
         self.calls = 0
