@@ -21,7 +21,7 @@ from pinggy.edge.exchange import Exchange, Onward
 from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
 from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
-from pinggy.edge.stream import Stream, StreamRefused
+from pinggy.edge.stream import Cause, Stream, StreamRefused
 from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
 from pinggy.edge.visitor.verdict import admit
 from pinggy.http.answer import Answer
@@ -35,6 +35,8 @@ from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 
 _log = Logger()
+
+_REFUSED = {Cause.DOWN: answers.DOWN, Cause.TLS: answers.TLS_FAILED, Cause.FULL: answers.FULL}
 
 # How often one request is sent, where a tunnel moves while it is on its way.
 _MOST_TRIES = 4
@@ -243,7 +245,7 @@ class Route:
             # It may be in the books of this edge a moment longer.
             self._reach(head, live.forwarding.name, live.forwarding.epoch)
         else:
-            self._traveller.answered(answers.DOWN)
+            self._traveller.answered(_REFUSED[failure.value.cause])
 
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 

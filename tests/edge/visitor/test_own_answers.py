@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from pinggy.edge.stream import StreamRefused
+from pinggy.edge.stream import Cause, StreamRefused
 from pinggy.http.page import CONTENT_SECURITY_POLICY
 from pinggy.tunnel.arguments import parse_policy
 from tests.edge.visitor.visits import Visit
@@ -126,9 +126,14 @@ def error(visit: Visit) -> tuple[int, str]:
 
 def test_a_502_says_what_the_local_server_did() -> None:
     visit = Visit()
-    visit.client.refusal = StreamRefused("refused", gone=False)
-    visit.say(request(PROGRAM))
-    assert error(visit) == (502, "local-server-refused")
+    for cause, expected in (
+        (Cause.DOWN, (502, "local-server-refused")),
+        (Cause.TLS, (502, "local-server-tls")),
+        (Cause.FULL, (503, "tunnel-full")),
+    ):
+        visit.client.refusal = StreamRefused("refused", cause)
+        visit.say(request(PROGRAM))
+        assert error(visit) == expected
     visit.client.refusal = None
     visit.say(request(PROGRAM))
     visit.stream.client_ends()
