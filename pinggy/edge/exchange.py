@@ -13,7 +13,7 @@ from typing import Protocol
 from pinggy.http.answer import Answer
 from pinggy.http.framing import Trailers
 from pinggy.http.head import RequestHead, ResponseHead
-from pinggy.http.rewrite import Headers
+from pinggy.http.rewrite import Headers, response_for_visitor, response_from_peer
 from pinggy.tunnel.policy import Policy
 
 
@@ -21,12 +21,19 @@ from pinggy.tunnel.policy import Policy
 class Onward:
     """
     A request as it goes on: *head* as it came, the *headers* as the local server reads them. *policy* rules the
-    response too; None where another edge has the tunnel, which sees to it.
+    response too, under the service's *domain*; None where another edge has the tunnel, which sees to it.
     """
 
     head: RequestHead
     headers: Headers
     policy: Policy | None
+    domain: str
+
+    def back(self, head: ResponseHead) -> Headers:
+        """The headers of a response to it as the visitor reads them."""
+        if self.policy is None:
+            return response_from_peer(head)
+        return response_for_visitor(head, self.policy, self.domain)
 
 
 class Visitor(Protocol):

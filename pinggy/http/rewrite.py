@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pinggy.http.head import RequestHead, ResponseHead
+from pinggy.http.response_rules import own_cookie, own_cookies, ruled
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
 # TE goes too: we promise the local server nothing on the visitor's behalf, and trailers pass all the same.
@@ -21,6 +22,7 @@ _OURS = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwar
 # Neither Connection nor a rule of the client may take away what says where a message goes and where it ends.
 _KEPT = frozenset({"host", "content-length"})
 _DROPPED = _HOP | _OURS
+_HOP_AND_COOKIES = _HOP | {"set-cookie"}
 _OUT_OF_REACH = _HOP | {"content-length", "trailer"}
 
 
@@ -62,15 +64,39 @@ def request_for_peer(head: RequestHead) -> Headers:
     return [header for header in head.headers if header[0].lower() not in dropped]
 
 
-def response_for_visitor(head: ResponseHead) -> Headers:
-    """The headers as the visitor reads them, without those of a connection."""
-    dropped = _HOP
+def response_for_visitor(head: ResponseHead, policy: Policy, domain: str) -> Headers:
+    """
+    The headers as the visitor reads them, without those of a connection: by the rules of *policy*, and without a cookie
+    for all tunnels under *domain* (`response_rules`). An interim response takes no rules, but that of another protocol.
+    """
+    headers = _response(head, domain)
+    if policy.response_headers and (head.status >= 200 or head.status == 101):
+        return own_cookies(ruled(headers, policy.response_headers), domain)
+    return headers
+
+
+def response_from_peer(head: ResponseHead) -> Headers:
+    """The same for what has come by another edge, which has seen to the rest."""
+    return _response(head, None)
+
+
+def _response(head: ResponseHead, domain: str | None) -> Headers:
+    looked_at = _HOP_AND_COOKIES
     if head.named:
-        dropped = dropped | (head.named - _KEPT)
+        looked_at = looked_at | (head.named - _KEPT)
     if head.status == 204 or head.status < 200:
         # RFC 9110 8.6: not here, though some servers send it.
-        dropped = dropped | {"content-length"}
-    return _end_to_end(head.headers, dropped)
+        looked_at = looked_at | {"content-length"}
+    kept = []
+    for header in head.headers:
+        lower = header[0].lower()
+        if lower in looked_at or ("_" in lower and _alias(lower) in looked_at | _KEPT):
+            if lower != "set-cookie" or lower in head.named:
+                continue
+            if domain is not None:
+                header = (header[0], own_cookie(header[1], domain))
+        kept.append(header)
+    return kept
 
 
 def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[str]:

@@ -120,8 +120,6 @@ def unserved(policy: Policy) -> str | None:
         return "x:rate"
     if policy.limit is not None:
         return "x:limit"
-    if policy.response_headers:
-        return "A:, R: or U:"
     return None
 
 

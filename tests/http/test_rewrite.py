@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from pinggy.http.head import parse_request, parse_response
-from pinggy.http.rewrite import Visit, request_for_server, response_for_visitor
+from pinggy.http.rewrite import Visit, request_for_server, response_for_visitor, response_from_peer
 from pinggy.http.write import request_head, response_head
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
@@ -190,9 +190,12 @@ def test_a_preflight_passes_untouched() -> None:
 # -- responses --------------------------------------------------------------------------------------------------------
 
 
-def back(head: str, *, chunked: bool = False, connection: str | None = None, method: str = "GET") -> list[str]:
+def back(
+    head: str, *words: str, chunked: bool = False, connection: str | None = None, method: str = "GET"
+) -> list[str]:
     parsed = parse_response(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n", method)
-    data = response_head(parsed, response_for_visitor(parsed), chunked=chunked, connection=connection).decode("latin-1")
+    headers = response_for_visitor(parsed, parse_policy(words), "a.example")
+    data = response_head(parsed, headers, chunked=chunked, connection=connection).decode("latin-1")
     assert data.endswith("\r\n\r\n")
     return data[:-4].split("\r\n")
 
@@ -235,3 +238,36 @@ def test_a_response_without_content_has_no_length() -> None:
         "HTTP/1.1 204 No Content"
     ]
     assert back("HTTP/1.1 304 Not Modified\nContent-Length: 7")[1:] == ["Content-Length: 7"]
+
+
+def test_the_client_s_rules_come_last_but_for_the_connection_s() -> None:
+    words = ("R:Server", "A:X-Frame-Options:DENY", "U:Content-Type:text/plain")
+    head = "HTTP/1.1 200 OK\nserver: a\nContent-Type: text/html\nConnection: close\nContent-Length: 1"
+    assert back(head, *words, connection="close") == [
+        "HTTP/1.1 200 OK",
+        "Content-Length: 1",
+        "X-Frame-Options: DENY",
+        "Content-Type: text/plain",
+        "Connection: close",
+    ]
+
+
+def test_rules_are_for_the_last_response_and_not_for_those_before() -> None:
+    assert back("HTTP/1.1 103 Early Hints\nLink: a", "A:X:y", "R:Link") == ["HTTP/1.1 103 Early Hints", "Link: a"]
+    assert back("HTTP/1.1 101 Go\nUpgrade: a\nConnection: upgrade", "A:X:y")[1] == "X: y"
+
+
+def test_a_cookie_is_the_tunnel_s_own() -> None:
+    head = "HTTP/1.1 {status}\nSet-Cookie: a=b; Domain=.A.example; Path=/\nset-cookie: c=d; Domain=x.a.example"
+    for status in ("200 OK", "404 Not Found", "103 Early Hints"):
+        assert back(head.format(status=status))[1:] == [
+            "Set-Cookie: a=b; Path=/",
+            "set-cookie: c=d; Domain=x.a.example",
+        ]
+    assert back("HTTP/1.1 200 OK\nA: b", "A:Set-Cookie:a=b; Domain=a.example")[1:] == ["A: b", "Set-Cookie: a=b"]
+    assert back("HTTP/1.1 200 OK\nConnection: Set-Cookie\nSet-Cookie: a=b") == ["HTTP/1.1 200 OK"]
+
+
+def test_what_another_edge_has_seen_to_passes_as_it_is() -> None:
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Domain=a.example\r\nKeep-Alive: 5\r\nA: b\r\n\r\n"
+    assert response_from_peer(parse_response(head, "GET")) == [("Set-Cookie", "a=b; Domain=a.example"), ("A", "b")]

@@ -12,7 +12,6 @@ from pinggy.http.collector import HeadCollector
 from pinggy.http.framing import Body, Delimited, Trailers, body_of, chunk, last_chunk
 from pinggy.http.head import RequestHead, ResponseHead, parse_response
 from pinggy.http.malformed import Malformed
-from pinggy.http.rewrite import Headers, response_for_visitor
 from pinggy.http.write import request_head
 
 LARGEST_RESPONSE_HEAD = 64 * 1024
@@ -182,7 +181,7 @@ class Http1Exchange:
                 if head.status == 101:
                     self._switch(head, data)
                     return
-                self._visitor.interim(head, self._rewritten(head))
+                self._visitor.interim(head, self._onward.back(head))
                 if not data or self._upstream is None:
                     return
         except Malformed:
@@ -199,7 +198,7 @@ class Http1Exchange:
         content, rest, done = response.feed(data)
         self._response = response
         farewell = upstream.farewell or upstream.tunnel.has_ended
-        self._visitor.respond(head, self._rewritten(head), content, farewell=farewell)
+        self._visitor.respond(head, self._onward.back(head), content, farewell=farewell)
         if done:
             self._over(clean=not rest)
 
@@ -207,10 +206,7 @@ class Http1Exchange:
         if self._onward.head.upgrade is None or not self._visitor_ended:
             raise Malformed("The local server changed a protocol that nobody asked to change.")
         self._raw = True
-        self._visitor.switched(head, self._rewritten(head), data)
-
-    def _rewritten(self, head: ResponseHead) -> Headers:
-        return response_for_visitor(head)
+        self._visitor.switched(head, self._onward.back(head), data)
 
     # -- how it ends ---------------------------------------------------------------------------------------------
 

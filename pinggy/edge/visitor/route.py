@@ -251,7 +251,7 @@ class Route:
 
     def _reach(self, head: RequestHead, name: str, beyond: int = 0) -> None:
         self._leave()
-        onward = Onward(head, request_for_peer(head), None)
+        onward = Onward(head, request_for_peer(head), None, self._face.domain)
         own = self._own
         # What may not be sent twice is sent when the other edge has said that it has the tunnel still.
         if own is not None and self._is_kept_for(name) and may_be_repeated(head):

@@ -24,7 +24,7 @@ def admit(head: RequestHead, policy: Policy, visit: Visit, name: str, face: Publ
     preflight = policy.pass_preflight and credentials.is_preflight(head)
     if not preflight and credentials.is_asked_for(policy) and not credentials.passes(head, policy):
         return answers.LOCKED.having(*credentials.challenges(policy, name))
-    return Onward(head, request_for_server(head, policy, visit, preflight=preflight), policy)
+    return Onward(head, request_for_server(head, policy, visit, preflight=preflight), policy, face.domain)
 
 
 def _by_tls(head: RequestHead, name: str, face: PublicFace) -> str:
