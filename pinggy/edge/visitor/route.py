@@ -64,7 +64,7 @@ class Traveller(Protocol):
         ...
 
     def cut(self) -> None:
-        """Nor does the tunnel any more that let him in, whatever he is doing: the connection breaks at once."""
+        """Nor does the tunnel any more that let him in, whatever he is doing: nothing goes on from here, either way."""
         ...
 
 

@@ -292,9 +292,13 @@ class WebVisitor(Protocol):
             self.abort()
 
     def cut(self) -> None:
+        waits = self._state is _State.BUSY and not self._responded
         self._cancel()
-        self._route.close()
-        self.abort()
+        if waits:
+            self._say(answers.NOT_ALLOWED, last=True)
+        else:
+            self._route.close()
+            self.abort()
 
     # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 

@@ -163,15 +163,12 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
     ("asks", "answered"),
     [
         (GET, OK),  # and is idle now
-        (GET, b""),  # waits for the answer
         (GET, BEGINNING),  # is in the middle of it
-        (POST, b""),  # is in the middle of what he sends
         (POST, OK),  # and has been answered before the end of it
         (WEBSOCKET, SWITCHING),
-        (GET + GET, OK),  # has asked for more
     ],
 )
-def test_an_http_visitor_is_cut_whatever_he_does(asks: bytes, answered: bytes) -> None:
+def test_an_http_visitor_to_whom_nothing_can_be_said_is_cut(asks: bytes, answered: bytes) -> None:
     visit = Visit()
     visit.say(asks)
     visit.stream.client_sends(answered)
@@ -188,12 +185,37 @@ def test_an_http_visitor_is_cut_whatever_he_does(asks: bytes, answered: bytes) -
     assert not visit.shop.tunnel.present
 
 
+@pytest.mark.parametrize("asks", [GET, POST, GET + GET, POST + b"345" + WEBSOCKET])
+def test_an_http_visitor_who_waits_for_an_answer_gets_this_and_no_other(asks: bytes) -> None:
+    visit = Visit()
+    visit.say(asks)
+    visit.shop.tunnel.change_policy(IN)
+    assert not visit.heard()
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.stream.aborted
+    heard = visit.heard()
+    assert heard.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert b"\r\nConnection: close\r\n" in heard
+    assert visit.transport.half_closed
+    written = bytes(visit.stream.written)
+    visit.stream.client_sends(OK)
+    visit.say(b"345" + GET)
+    assert not visit.heard()
+    assert bytes(visit.stream.written) == written
+    assert len(visit.client.opened) == 1
+    visit.shop.tunnel.change_policy(IN)
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    visit.leave()
+    assert not visit.shop.tunnel.present
+
+
 def test_an_http_visitor_whose_stream_is_being_opened_is_cut() -> None:
     client = FakeClient(slow=True)
     visit = Visit(live_forwarding(client))
     visit.say(GET)
     visit.shop.tunnel.change_policy(OUT)
-    assert visit.transport.aborted
+    assert visit.heard().startswith(b"HTTP/1.1 403 ")
     stream = FakeStream()
     client.asked[0].callback(stream)
     assert stream.aborted
@@ -220,8 +242,9 @@ def test_one_who_has_turned_to_another_tunnel_is_not_cut_by_the_first() -> None:
     visit.shop.tunnel.change_policy(OUT)
     assert not visit.transport.aborted
     assert not visit.shop.tunnel.present
+    visit.heard()
     blog.tunnel.change_policy(OUT)
-    assert visit.transport.aborted
+    assert visit.heard().startswith(b"HTTP/1.1 403 ")
     visit.leave()
     assert not blog.tunnel.present
 
