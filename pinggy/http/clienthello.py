@@ -19,6 +19,8 @@ _CLIENT_HELLO = 1
 _RECORD_HEAD = 5
 _LONGEST_RECORD = 2**14
 _MESSAGE_HEAD = 4
+_FIXED = 2 + 32  # legacy_version, random
+_BEYOND = "a length leads beyond the end"
 _SERVER_NAME = 0
 _HOST_NAME = 0
 _ALPN = 16
@@ -63,7 +65,7 @@ class HelloReader:
             self._gather()
             if not self._is_whole():
                 return _too_long() if len(self.received) > LONGEST_HELLO else None
-            return _client_hello(_Cursor(bytes(self._message[_MESSAGE_HEAD : self._length()])))
+            return _client_hello(bytes(self._message[_MESSAGE_HEAD : self._length()]))
         except _Malformed as malformed:
             return MalformedHello(str(malformed))
 
@@ -119,7 +121,7 @@ class _Cursor:
     def take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise _Malformed("a length leads beyond the end")
+            raise _Malformed(_BEYOND)
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -135,25 +137,53 @@ class _Cursor:
         return self.take(len(self._data) - self._at)
 
 
-def _client_hello(hello: _Cursor) -> ClientHello:
-    hello.take(2 + 32)  # legacy_version, random
-    session, suites, compressions = hello.vector(1).rest(), hello.vector(2).rest(), hello.vector(1).rest()
-    if len(session) > 32 or len(suites) < 2 or len(suites) % 2 or not compressions:
+def _client_hello(hello: bytes) -> ClientHello:
+    """Every visitor's handshake waits for this: what nobody asks for is stepped over."""
+    try:
+        session = hello[_FIXED]
+        at = _FIXED + 1 + session
+        suites = hello[at] << 8 | hello[at + 1]
+        at += 2 + suites
+        compressions = hello[at]
+        at += 1 + compressions
+    except IndexError:
+        raise _Malformed(_BEYOND) from None
+    if at > len(hello):
+        raise _Malformed(_BEYOND)
+    if session > 32 or suites < 2 or suites % 2 or not compressions:
         raise _Malformed("its fixed part is out of bounds")
-    extensions: dict[int, _Cursor] = {}
-    if hello:
-        listed = hello.vector(2)
-        while listed:
-            number = listed.number(2)
-            if number in extensions:
-                raise _Malformed("an extension comes twice")
-            extensions[number] = listed.vector(2)
-    if hello:
-        raise _Malformed("something follows its extensions")
+    wanted = _extensions(hello, at) if at < len(hello) else {}
     return ClientHello(
-        server_name=_server_name(extensions[_SERVER_NAME]) if _SERVER_NAME in extensions else None,
-        alpn=_protocols(extensions[_ALPN]) if _ALPN in extensions else (),
+        server_name=_server_name(_Cursor(wanted[_SERVER_NAME])) if _SERVER_NAME in wanted else None,
+        alpn=_protocols(_Cursor(wanted[_ALPN])) if _ALPN in wanted else (),
     )
+
+
+def _extensions(hello: bytes, at: int) -> dict[int, bytes]:
+    """Those at *at* that are read here, by their numbers; the others are only looked at for their lengths."""
+    size = len(hello)
+    if at + 2 > size:
+        raise _Malformed(_BEYOND)
+    end = at + 2 + (hello[at] << 8 | hello[at + 1])
+    if end != size:
+        raise _Malformed(_BEYOND if end > size else "something follows its extensions")
+    at += 2
+    seen: set[int] = set()
+    wanted: dict[int, bytes] = {}
+    while at < end:
+        if at + 4 > end:
+            raise _Malformed(_BEYOND)
+        number = hello[at] << 8 | hello[at + 1]
+        content = at + 4
+        at = content + (hello[at + 2] << 8 | hello[at + 3])
+        if at > end:
+            raise _Malformed(_BEYOND)
+        if number in seen:
+            raise _Malformed("an extension comes twice")
+        seen.add(number)
+        if number in (_SERVER_NAME, _ALPN):
+            wanted[number] = hello[content:at]
+    return wanted
 
 
 def _server_name(extension: _Cursor) -> str:
