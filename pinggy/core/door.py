@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IListeningPort, IOpenSSLServerConnection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from pinggy.certificates import Certificates, CertificateUnusable
+from pinggy.certificates.pair import CertificateUnusable
+from pinggy.certificates.store import Certificates
 from pinggy.core.config import ListenSettings
 from pinggy.settings import SettingsError
 

@@ -69,10 +69,14 @@ class Face:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """The files (PEM) of the wildcard certificate and its key; they are read again when they change."""
+    """
+    The files (PEM) of the wildcard certificate and its key, and a *folder* of further ones for the names in them; all
+    are read again when they change.
+    """
 
     file: Path
     key: Path
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

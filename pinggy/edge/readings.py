@@ -10,7 +10,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.edge.tally import Tally
 from pinggy.edge.tunnels import Tunnels
 from pinggy.metrics.metrics import Metrics

@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from pinggy.certificates import Certificates, CertificateUnusable
+from pinggy.certificates.pair import CertificateUnusable
+from pinggy.certificates.store import Certificates
 from pinggy.dns.zone import Probe, Zone
 from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
@@ -80,7 +81,8 @@ class EdgeService(Service):
         self._instance = secrets.token_hex(16)
         self._host_keys = load_host_keys(settings.host_keys)
         try:
-            self._certificates = Certificates(settings.certificate.file, settings.certificate.key, reactor)
+            files = settings.certificate
+            self._certificates = Certificates(files.file, files.key, reactor, files.folder)
         except CertificateUnusable as error:
             raise SettingsError(f"The setting certificate is of no use: {error}") from error
         self.metrics = EdgeMetrics()

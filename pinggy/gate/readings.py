@@ -4,7 +4,7 @@ What a gate knows anyway, read when somebody asks for its metrics.
 
 from __future__ import annotations
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.gate.door import Door
 from pinggy.gate.epochs import Epochs, EpochsUnusable
 from pinggy.metrics.metrics import Metrics

@@ -18,7 +18,8 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from pinggy.certificates import Certificates, CertificateUnusable
+from pinggy.certificates.pair import CertificateUnusable
+from pinggy.certificates.store import Certificates
 from pinggy.dns.powerdns.api import PowerDnsApi
 from pinggy.gate.api import GateResource
 from pinggy.gate.config import GateSettings, ListenSettings, parse_grant_key

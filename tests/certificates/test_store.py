@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from pinggy.certificates import LOOK_AGAIN, Certificates, CertificateUnusable
+from pinggy.certificates.pair import CertificateUnusable
+from pinggy.certificates.store import LOOK_AGAIN, Certificates
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from tests.support.logs import logged
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.edge.carried import Carried
 from pinggy.edge.local_ca import ensure_local_certificate
 from pinggy.edge.metrics import EdgeMetrics

@@ -11,12 +11,13 @@ from typing import Protocol, cast
 
 from twisted.internet.interfaces import IProtocol, IReactorTime, ITCPTransport
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Elsewhere, Mode, NothingElsewhere, Passage
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.arrival import Arrival, ArrivalInTls
 from pinggy.edge.visitor.doorway import Doorway
-from pinggy.edge.visitor.port import Arrival
+from pinggy.edge.visitor.port import protocols
 from pinggy.edge.visitor.tcp import TcpVisitor
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech
@@ -36,9 +37,20 @@ class WebDoor(Protocol):
     ) -> IProtocol: ...
 
 
+class H2Door(Protocol):
+    """Makes the protocol of one HTTP/2 visitor."""
+
+    def __call__(
+        self, elsewhere: Elsewhere, peer: Peer, server_name: str | None, only: str | None = None
+    ) -> IProtocol: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passages:
-    """*onward* is for requests of TLS that ends here, whose tunnel moves on while the visitor stays."""
+    """
+    *onward* is for requests of TLS that ends here, whose tunnel moves on while the visitor stays. Without *h2* that is
+    not offered.
+    """
 
     tunnels: Tunnels
     domain: str
@@ -46,6 +58,7 @@ class Passages:
     clock: IReactorTime
     web: WebDoor
     onward: Elsewhere
+    h2: H2Door | None = None
 
     def serve(self, passage: Passage, live: LiveForwarding) -> IProtocol:
         match passage.mode:
@@ -63,6 +76,7 @@ class Passages:
             certificates=self.certificates,
             clock=self.clock,
             inside=partial(self._inside, name),
+            protocols=protocols(self.h2),
             only=name,
         )
 
@@ -71,7 +85,8 @@ class Passages:
             # Clients come to their edge themselves, and TLS within TLS is nobody's.
             return self.web(self.onward, peer, True, server_name, name) if said is Speech.HTTP else None
 
-        return Arrival(choose, self.clock)
+        h2 = None if self.h2 is None else partial(self.h2, self.onward, peer, server_name, name)
+        return ArrivalInTls(choose, self.clock, h2)
 
 
 class _TlsGuest(Doorway):

@@ -12,74 +12,39 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
 from twisted.internet.protocol import ServerFactory
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.context import H2, HTTP_1_1
+from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
-from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.arrival import Arrival, ArrivalInTls
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.entrance import Entrance, met
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
-from pinggy.http.sniff import Speech, sniff
+from pinggy.http.sniff import Speech
 from pinggy.tunnel.policy import Network
-
-# Seconds from the connection to its first word, and again from a ClientHello to the first word inside TLS.
-FIRST_WORD = 10.0
 
 WebVisitors = Callable[[Peer, bool, str | None], IProtocol]
 """Makes the protocol of one HTTP visitor: of *peer*, over TLS or not, with the host of its SNI."""
 
+H2Visitors = Callable[[Peer, str | None], IProtocol]
+"""Makes the protocol of one HTTP/2 visitor, who is always within TLS: of *peer*, with the host of its SNI."""
 
-class Arrival(Doorway):
-    """
-    A connection whose first bytes are awaited: *choose* takes what they say and answers with the protocol that goes
-    on, or None to close. It is given those bytes first.
-    """
 
-    def __init__(
-        self,
-        choose: Callable[[Arrival, Speech], IProtocol | None],
-        clock: IReactorTime,
-        left: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._choose = choose
-        self._left = left
-        self._first = b""
-        self._deadline = Deadline(clock, self._too_late)
-
-    def connectionMade(self) -> None:
-        self._deadline.set(FIRST_WORD)
-
-    def arrived(self, data: bytes) -> None:
-        self._first += data
-        said = sniff(self._first)
-        if said is Speech.UNDECIDED:
-            return
-        self._deadline.stop()
-        first, self._first = self._first, b""
-        chosen = None if said is Speech.GARBAGE else self._choose(self, said)
-        if chosen is None:
-            assert self.transport is not None
-            self.transport.loseConnection()
-        else:
-            self.hand_over(chosen, first)
-
-    def left(self) -> None:
-        self._deadline.stop()
-        self._left()
-
-    def _too_late(self) -> None:
-        cast(ITCPTransport, self.transport).abortConnection()
+def protocols(h2: object | None) -> tuple[bytes, ...]:
+    """What is offered within TLS (ALPN), the most wanted first: HTTP/2 where there is somebody for it."""
+    return (HTTP_1_1,) if h2 is None else (H2, HTTP_1_1)
 
 
 class PublicPort(ServerFactory):
     """
     The factory of every port that visitors and clients share.
 
-    *ssh* builds the protocol of a client, *web* that of an HTTP visitor; *certificates* are for the TLS that ends here,
-    *domain* is the zone's. Tunnels that are not here may be *elsewhere*. A connection over the *connections* of its
-    address is closed at once; whose it is, load balancers of the networks *proxies* say before.
+    *ssh* builds the protocol of a client, *web* that of an HTTP visitor, *h2* that of one who chose HTTP/2 (None: it is
+    not offered); *certificates* are for the TLS that ends here, *domain* is the zone's. Tunnels that are not here may
+    be *elsewhere*. A connection over the *connections* of its address is closed at once; whose it is, load balancers of
+    the networks *proxies* say before.
     """
 
     noisy = False
@@ -96,9 +61,11 @@ class PublicPort(ServerFactory):
         clock: IReactorTime,
         elsewhere: Elsewhere | None = None,
         proxies: tuple[Network, ...] = (),
+        h2: H2Visitors | None = None,
     ) -> None:
         self._ssh = ssh
         self._web = web
+        self._h2 = h2
         self._entrance = Entrance(connections, clock, proxies)
         self._clock = clock
         self._tls = TlsDoor(
@@ -107,6 +74,7 @@ class PublicPort(ServerFactory):
             certificates=certificates,
             clock=clock,
             inside=self._inside,
+            protocols=protocols(h2),
             elsewhere=elsewhere or NothingElsewhere(),
         )
 
@@ -136,7 +104,8 @@ class PublicPort(ServerFactory):
                 return self._web(peer, False, None)
 
     def _inside(self, peer: Peer, server_name: str | None) -> IProtocol:
-        return Arrival(partial(self._inside_tls, peer, server_name), self._clock)
+        h2 = None if self._h2 is None else partial(self._h2, peer, server_name)
+        return ArrivalInTls(partial(self._inside_tls, peer, server_name), self._clock, h2)
 
     def _inside_tls(self, peer: Peer, server_name: str | None, arrival: Arrival, said: Speech) -> IProtocol | None:
         match said:

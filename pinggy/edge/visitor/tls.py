@@ -11,31 +11,31 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IProtocol, IReactorTime
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IHandshakeListener, IProtocol, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.context import HTTP_1_1
+from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.relay import Relay
-from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
+from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
+from pinggy.edge.visitor.tls_transport import TlsTransport
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
 from pinggy.tunnel.names import label_of_host
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 
-# Seconds for the whole ClientHello; and for a handshake; and for a visitor's close_notify in answer to ours.
+# Seconds for the whole ClientHello; and for a handshake.
 HELLO = 10.0
 HANDSHAKE = 10.0
-CLOSE_NOTIFY = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,9 @@ class TlsDoor:
     What every `TlsVisitor` needs.
 
     *inside* makes the protocol that meets a visitor within the TLS that ends here: of this peer, with this SNI host. It
-    bounds the time of the handshake too. Tunnels that are not here may be *elsewhere*. One who has come by another
-    edge may name the tunnel *only*, and no other.
+    bounds the time of the handshake too. *protocols* are what he may choose for it (ALPN), the most wanted first.
+    Tunnels that are not here may be *elsewhere*. One who has come by another edge may name the tunnel *only*, and no
+    other.
     """
 
     tunnels: Tunnels
@@ -53,6 +54,7 @@ class TlsDoor:
     certificates: Certificates
     clock: IReactorTime
     inside: Callable[[Peer, str | None], IProtocol]
+    protocols: tuple[bytes, ...] = (HTTP_1_1,)
     elsewhere: Elsewhere = field(default_factory=NothingElsewhere)
     only: str | None = None
 
@@ -68,12 +70,12 @@ class TlsVisitor(Protocol):
         self._peer = peer
         self._reader = HelloReader()
         self._read = False
+        self._is_timed = False
         self._deadline = Deadline(door.clock, self._too_late)
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
-        self._deadline.set(HELLO)
 
     def dataReceived(self, data: bytes) -> None:
         if self._read:
@@ -86,6 +88,11 @@ class TlsVisitor(Protocol):
                 self._route(server_name)
             case MalformedHello():
                 self._transport.loseConnection()
+            case None:
+                # Most hellos come whole, and need none.
+                if not self._is_timed:
+                    self._is_timed = True
+                    self._deadline.set(HELLO)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadline.stop()
@@ -103,12 +110,12 @@ class TlsVisitor(Protocol):
         elif label is not None:
             self._reach(label, server_name)
         else:
-            self._end_tls(server_name, self._door.inside(self._peer, server_name))
+            self._end_tls(server_name)
 
     def _visit(self, live: LiveForwarding, server_name: str | None) -> None:
         if live.forwarding.kind not in (Kind.HTTP, Kind.TLS, Kind.TLSTCP):
             # A forwarding of a port has a name too, but no TLS.
-            self._end_tls(server_name, self._door.inside(self._peer, server_name))
+            self._end_tls(server_name)
         elif live.forwarding.kind is Kind.TLS:
             relay = Relay(live.tunnel, self._door.clock)
             self._hand_over(relay)
@@ -130,7 +137,7 @@ class TlsVisitor(Protocol):
                 case Here(live=live):
                     self._visit(live, server_name)
                 case Nowhere():
-                    self._end_tls(server_name, self._door.inside(self._peer, server_name))
+                    self._end_tls(server_name)
             self._transport.resumeProducing()
 
         def not_reached(failure: Failure) -> None:
@@ -156,8 +163,10 @@ class TlsVisitor(Protocol):
         is_raw = live.forwarding.kind is Kind.TLSTCP
 
         def go_on(_: object) -> None:
-            inside = _TlsTcpVisitor(live, self._peer, self._door.clock) if is_raw else None
-            tls = self._end_tls(server_name, inside or self._door.inside(self._peer, server_name))
+            if is_raw:
+                tls = self._speak_tls(server_name, _TlsTcpVisitor(live, self._peer, self._door.clock), ())
+            else:
+                tls = self._end_tls(server_name)
             tls.admit(live.tunnel, self._peer.host)
             self._transport.resumeProducing()
 
@@ -180,9 +189,13 @@ class TlsVisitor(Protocol):
             self._transport.pauseProducing()
         waiting.addCallbacks(go_on, refuse).addErrback(failed)
 
-    def _end_tls(self, server_name: str | None, inside: IProtocol) -> VisitorTls:
-        creator = self._door.certificates.for_server_name(server_name)
-        tls = VisitorTls(TLSMemoryBIOFactory(creator, False, Factory(), self._door.clock), inside)
+    def _end_tls(self, server_name: str | None) -> TlsTransport:
+        """For HTTP, of the version that he chooses, or for SSH, which chooses none."""
+        return self._speak_tls(server_name, self._door.inside(self._peer, server_name), self._door.protocols)
+
+    def _speak_tls(self, server_name: str | None, inside: IProtocol, protocols: tuple[bytes, ...]) -> TlsTransport:
+        shown = self._door.certificates.for_server_name(server_name)
+        tls = TlsTransport(shown, protocols, inside, self._door.clock)
         self._hand_over(tls)
         return tls
 
@@ -193,37 +206,6 @@ class TlsVisitor(Protocol):
 
     def _too_late(self) -> None:
         self._transport.abortConnection()
-
-
-class VisitorTls(BufferingTLSTransport):
-    """
-    TLS that ends here. A visitor who does not answer our close_notify is not waited for: after 10 s TCP is closed,
-    when what was written has been sent.
-    """
-
-    _closing: IDelayedCall | None = None
-    _admitted: tuple[LiveTunnel, Presence] | None = None
-
-    def admit(self, tunnel: LiveTunnel, host: str) -> None:
-        """He comes from *host*, and was let in: until he leaves, *tunnel* may cut him off, also in his handshake."""
-        if self.connected:
-            self._admitted = tunnel, tunnel.enter(host, self.abortConnection)
-
-    def loseConnection(self) -> None:
-        if self._closing is None and self.connected:
-            self._closing = self.factory._clock.callLater(CLOSE_NOTIFY, self._close)
-        super().loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._closing is not None and self._closing.active():
-            self._closing.cancel()
-        if self._admitted is not None:
-            tunnel, presence = self._admitted
-            tunnel.leave(presence)
-        super().connectionLost(reason)
-
-    def _close(self) -> None:
-        cast(Any, self.transport).loseConnection()
 
 
 @implementer(IHandshakeListener)

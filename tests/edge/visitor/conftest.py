@@ -4,7 +4,8 @@ A public port on loopback with real TLS, and stand-ins for what serves ssh and H
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
@@ -92,6 +94,18 @@ def web(peer: Peer, secure: bool, server_name: str | None) -> Answering:
     return Answering(f"web {peer.host} {secure} {server_name}")
 
 
+class SpeaksFirst(Protocol):
+    """Stands in for HTTP/2, whose server need not wait for a word: says who it is for, and closes."""
+
+    def __init__(self, peer: Peer, server_name: str | None) -> None:
+        self._said = f"h2 {peer.host} {server_name}".encode()
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self._said)
+        self.transport.loseConnection()
+
+
 @dataclass
 class Edge:
     """The factory of the port and what it was made of; *port* is where it listens, if it does."""
@@ -102,6 +116,7 @@ class Edge:
     ssh: SshClients = field(default_factory=SshClients)
     most: int = 50
     port: int = 0
+    h2: Callable[[Peer, str | None], IProtocol] | None = None
 
     def __post_init__(self) -> None:
         self.limit = WatchedLimit(self.most, self.clock)
@@ -113,6 +128,7 @@ class Edge:
             certificates=Certificates(self.certificate.certificate, self.certificate.key, self.clock),
             connections=self.limit,
             clock=self.clock,
+            h2=self.h2,
         )
 
     def add(self, live: LiveForwarding) -> LiveForwarding:
@@ -139,7 +155,18 @@ def still_edge(certificate: LocalCertificate) -> Edge:
 
 @pytest_twisted.async_yield_fixture
 async def edge(certificate: LocalCertificate) -> AsyncIterator[Edge]:
-    edge = Edge(certificate, reactor)
+    async with listening_edge(Edge(certificate, reactor)) as edge:
+        yield edge
+
+
+@pytest_twisted.async_yield_fixture
+async def h2_edge(certificate: LocalCertificate) -> AsyncIterator[Edge]:
+    async with listening_edge(Edge(certificate, reactor, h2=SpeaksFirst)) as edge:
+        yield edge
+
+
+@asynccontextmanager
+async def listening_edge(edge: Edge) -> AsyncIterator[Edge]:
     listening = reactor.listenTCP(0, edge.factory, interface="127.0.0.1")
     edge.port = listening.getHost().port
     yield edge

@@ -9,8 +9,8 @@ import pytest_twisted
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHalfCloseableProtocol
 
+from pinggy.edge.visitor.arrival import FIRST_WORD, Arrival
 from pinggy.edge.visitor.doorway import Doorway
-from pinggy.edge.visitor.port import FIRST_WORD, Arrival
 from tests.edge.visitor.conftest import Edge
 from tests.support.transports import VisitorTransport
 from tests.support.visitors import PATIENCE, connect, in_thread, read_all, say, say_in_tls, tls_context

@@ -4,6 +4,7 @@ import shutil
 import ssl
 import subprocess
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 import pytest_twisted
@@ -11,7 +12,8 @@ from twisted.internet.address import IPv4Address
 
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.stream import StreamRefused
-from pinggy.edge.visitor.tls import CLOSE_NOTIFY, HELLO
+from pinggy.edge.visitor.tls import HELLO
+from pinggy.edge.visitor.tls_transport import CLOSE_NOTIFY
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
@@ -214,6 +216,60 @@ async def test_http_1_1_is_what_alpn_agrees_on(edge: Edge, offered: list[str], c
             return connection.selected_alpn_protocol()
 
     assert await in_thread(visit) == chosen
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (["h2", "http/1.1"], "h2 127.0.0.1 a.example"),
+        (["http/1.1", "h2"], "h2 127.0.0.1 a.example"),
+        (["http/1.1"], "web 127.0.0.1 True a.example: GET / \n"),
+        ([], "web 127.0.0.1 True a.example: GET / \n"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_h2_goes_on_where_it_was_chosen(h2_edge: Edge, offered: list[str], said: str) -> None:
+    trust = tls_context(h2_edge.certificate.ca, offered)
+    assert await say_in_tls(h2_edge.port, "a.example", trust, b"GET / \n") == said.encode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_ssh_within_tls_chooses_nothing(h2_edge: Edge) -> None:
+    said = await say_in_tls(h2_edge.port, "a.example", tls_context(h2_edge.certificate.ca), b"SSH-2.0-x\n")
+    assert said == b"ssh 127.0.0.1: SSH-2.0-x\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_visitor_of_tlstcp_chooses_nothing(h2_edge: Edge) -> None:
+    h2_edge.add(live_forwarding(FakeClient(answer=echo), kind=Kind.TLSTCP))
+    trust = tls_context(h2_edge.certificate.ca, ["h2", "http/1.1"])
+
+    def visit() -> tuple[str | None, bytes]:
+        with tls_connect(h2_edge.port, f"shop.{DOMAIN}", trust) as connection:
+            connection.sendall(b"hello\n")
+            return connection.selected_alpn_protocol(), read_all(connection)
+
+    assert await in_thread(visit) == (None, b"hello\n")
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest_twisted.ensureDeferred
+async def test_openssl_resumes_a_session_that_it_kept_in_a_file(edge: Edge, tmp_path: Path, version: str) -> None:
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.port}", "-servername", "a.example", version]
+    command += ["-CAfile", str(edge.certificate.ca), "-ign_eof"]
+
+    def visit(*more: str) -> str:
+        words = [*command, *more]
+        return subprocess.run(
+            words, input="GET /\n", capture_output=True, text=True, timeout=PATIENCE, check=True
+        ).stdout
+
+    kept = str(tmp_path / "session")
+    first = await in_thread(lambda: visit("-sess_out", kept))
+    again = await in_thread(lambda: visit("-sess_in", kept))
+    assert "\nNew, TLS" in first
+    assert "\nReused, TLS" in again
+    assert "Verify return code: 0 (ok)" in again
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

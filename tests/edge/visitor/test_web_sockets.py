@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from pinggy.certificates import Certificates
+from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.tunnels import Tunnels
