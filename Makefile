@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos check options bench bench-leg bench-web bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
+.PHONY: run test test-install chaos fuzz check options bench bench-leg bench-web bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -23,6 +23,9 @@ MINUTES ?= 60
 chaos: $(VENV)/.test  ## break a deployment of three regions by SEED for MINUTES, and prove what must hold
 	@tests/support/install-programs
 	$(BIN)/python -m tests.system.regions --seed $(SEED) --minutes $(MINUTES)
+
+fuzz: $(VENV)/.test  ## visitors' bytes spoilt by chance, judged by a strict reader: for MINUTES, from SEED on if it is given
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 check: $(VENV)/.check  ## style, types, and that imports point down only
 	$(BIN)/ruff check .

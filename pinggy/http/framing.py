@@ -17,9 +17,13 @@ from pinggy.http.malformed import Malformed
 LONGEST_CHUNK_LINE = 1024
 LONGEST_TRAILERS = 8 * 1024
 _LARGEST_CHUNK = 2**63 - 1
-# Extensions are let through but not read; control characters in them, a bare LF above all, are how readers differ.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
+# Extensions mean nothing here, but must be some (RFC 9112 7.1.1): a quotation that does not end, or a bare LF, are how
+# readers differ about where the line does.
+_WORD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTATION = rb'"(?:[\t\x20!#-\[\]-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (_WORD, _WORD, _QUOTATION)
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*" % _EXTENSION)
+_TRAILER_LINE = re.compile(rb"(%b):[\t\x20-\x7e\x80-\xff]*" % _WORD)
 # RFC 9110 6.5.1: not in trailers, where a reader may merge them into what the head has settled.
 _NOT_IN_TRAILERS = frozenset(
     b"authorization connection content-length cookie forwarded host te trailer transfer-encoding upgrade "

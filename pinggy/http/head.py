@@ -21,6 +21,8 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.ASCII | re.IGNORECASE)
+# Beyond it many readers count on from below zero.
+_LARGEST_BODY = 2**63 - 1
 # One protocol inside another that we would not read: an upgrade to it would carry requests past the policy.
 _NOT_UPGRADED_TO = ("h2c", "http", "tls")
 
@@ -78,6 +80,7 @@ def parse_request(head: bytes, *, most_headers: int = 100, longest: int = 8 * 10
     host = fields.host(version)
     if not target.startswith("/"):
         target, host = _origin_form(method, target, host)
+        fields.give_host(host)
     if "#" in target:
         raise Malformed("The request target has a fragment.")
     return RequestHead(
@@ -181,6 +184,12 @@ class _Fields:
             raise Malformed("The Host header is not well formed.")
         return self._hosts[0]
 
+    def give_host(self, host: str) -> None:
+        """Whoever reads this head next gets none of the URL that named it (HTTP/1.0 may do without a Host)."""
+        if host and not self._hosts:
+            self._hosts.append(host)
+            self.headers.append(("Host", host))
+
     def framing(self, version: str, unsaid: Framing) -> Framing:
         """RFC 9112 6.3, stricter: no other transfer coding than chunked, and that alone."""
         if self._encodings:
@@ -191,8 +200,11 @@ class _Fields:
             return Delimited.CHUNKED
         if self._length is None:
             return unsaid
-        # httptools has seen that there is one, of digits alone, below 2**64.
-        return int(self._length)
+        # httptools has seen that there is one, of digits alone.
+        length = int(self._length)
+        if length > _LARGEST_BODY:
+            raise Malformed("The Content-Length is too large to be true.")
+        return length
 
     def keeps_alive(self, version: str) -> bool:
         """RFC 9112 9.3."""

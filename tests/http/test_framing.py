@@ -97,7 +97,9 @@ def test_data_is_passed_on_when_it_comes() -> None:
     assert body.feed(b"l") == (b"l", b"", False)
 
 
-@pytest.mark.parametrize("size", [b"5", b"05", b"000005", b"5;name=value", b'5 ; name="a b"', b"0000000000000005"])
+@pytest.mark.parametrize(
+    "size", [b"5", b"05", b"000005", b"5;name=value", b'5 ; name="a b"', b'5;a;b = "\\";c";d', b"0000000000000005"]
+)
 def test_sizes_that_are_read(size: bytes) -> None:
     wire = size + b"\r\nhello\r\n0\r\n\r\n"
     assert run(body_of(Delimited.CHUNKED), wire) == (b"hello", b"")
@@ -119,6 +121,18 @@ def test_sizes_that_are_read(size: bytes) -> None:
         b"5;a\nb\r\nhello",
         b"5;a\rb\r\nhello",
         b"5;a\0b\r\nhello",
+        b"5;\r\nhello",
+        b"5;;a\r\nhello",
+        b"5;a;\r\nhello",
+        b"5;=b\r\nhello",
+        b"5;a=\r\nhello",
+        b"5;a b\r\nhello",
+        b"5;a:b\r\nhello",
+        b"5;a=b=c\r\nhello",
+        b'5;a="b\r\nhello',
+        b'5;a="b\\"\r\nhello',
+        b'5;a="b"c\r\nhello',
+        b"5;a=\xe9\r\nhello",
         b"\xd9\xa5\r\nhello",
         b"ffffffffffffffff\r\nhello",
         b"00000000000000005\r\nhello",

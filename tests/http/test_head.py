@@ -204,6 +204,7 @@ def test_methods_that_are_known(method: str) -> None:
         "Content-Length: 5 5",
         "Content-Length:",
         "Content-Length: 99999999999999999999999",
+        "Content-Length: 9223372036854775808",
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
@@ -265,6 +266,7 @@ def test_the_absolute_form_becomes_the_origin_form(target: str, expected: str) -
 def test_the_absolute_form_names_the_host_where_http_1_0_has_none() -> None:
     head = request(line="GET http://y:80/a HTTP/1.0", host=False)
     assert (head.host, head.target) == ("y:80", "/a")
+    assert head.headers == (("Host", "y:80"),)
 
 
 def test_options_of_the_server_itself() -> None:
@@ -287,6 +289,7 @@ def test_too_many_headers() -> None:
         (("Content-Length: 0",), 0),
         (("Content-Length: 5",), 5),
         (("Content-Length: 0005",), 5),
+        (("Content-Length: 9223372036854775807",), 2**63 - 1),
         (("Transfer-Encoding: chunked",), Delimited.CHUNKED),
         (("transfer-encoding: CHUNKED",), Delimited.CHUNKED),
     ],

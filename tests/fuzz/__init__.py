@@ -1,0 +1,16 @@
+"""
+A seeded fuzz of the whole edge: what reaches a local server is what a strict reader reads from the visitor's bytes.
+
+requests
+    one visitor connection: well-formed requests, most of them; and what is done to their bytes.
+responses
+    what a local server answers: well formed, most of it.
+edge
+    the edge in memory between one visitor and recording local servers; who acts next is drawn by the seed.
+oracle
+    what must hold of all that was recorded. Its reader is ``tests/support/strict_http``.
+cases
+    one case from its seed to its verdict.
+
+``make fuzz MINUTES=10`` runs it for long, ``python -m tests.fuzz --seed N`` one case again.
+"""

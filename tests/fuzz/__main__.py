@@ -1,0 +1,42 @@
+"""
+``python -m tests.fuzz --minutes M``: cases from a seed on, for so long. ``--seed N`` without minutes: that one again.
+
+The exit status is 0 where all holds. Each case that does not is printed with its seed, up to ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import time
+
+from tests.fuzz.cases import run
+from tests.fuzz.oracle import Wrong
+
+_MOST_FOUND = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, help="of the first case; drawn where it is left out")
+    parser.add_argument("--minutes", type=float, default=0.0)
+    arguments = parser.parse_args()
+    first = secrets.randbelow(2**40) if arguments.seed is None else arguments.seed
+    until = time.monotonic() + 60 * arguments.minutes
+    seed, found = first, 0
+    while True:
+        try:
+            run(seed)
+        except Wrong as wrong:
+            found += 1
+            sys.stdout.write(f"{wrong}\n\n")
+        seed += 1
+        if found == _MOST_FOUND or time.monotonic() >= until:
+            break
+    sys.stdout.write(f"{seed - first} cases from seed {first}: {found} wrong\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""
+A little of the fuzz, and what it must be able to find.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.fuzz.cases import judge, run
+from tests.fuzz.mutations import POISON
+
+GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
+POST = b"POST /b HTTP/1.1\r\nHost: blog.a.example\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKS = (
+    b"PUT /c HTTP/1.1\r\nHost: shop.a.example\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("first", range(0, 2000, 100))
+def test_what_reaches_a_local_server_is_what_a_strict_reader_reads(first: int) -> None:
+    for seed in range(first, first + 100):
+        run(seed)
+
+
+@pytest.mark.parametrize("data", [GET + POST, POST + CHUNKS, CHUNKS + GET], ids=["length", "both", "chunks"])
+def test_every_split(data: bytes) -> None:
+    for at in range(len(data) + 1):
+        judge([data[:at], data[at:]], Random(at), f"split at {at}")
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_every_poison_at_every_place(poison: bytes) -> None:
+    for at in range(0, len(POST + CHUNKS), 3):
+        data = (POST + CHUNKS)[:at] + poison + (POST + CHUNKS)[at:]
+        judge([data], Random(at), f"{poison!r} at {at}")
