@@ -19,7 +19,6 @@ from twisted.logger import Logger
 from pinggy.certificates.pair import CertificateUnusable
 from pinggy.certificates.store import Certificates
 from pinggy.dns.zone import Probe, Zone
-from pinggy.edge.client import Peer
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
@@ -30,7 +29,7 @@ from pinggy.edge.linger import LINGER
 from pinggy.edge.metrics import EdgeMetrics
 from pinggy.edge.opening import Parts
 from pinggy.edge.orders import OrderStream
-from pinggy.edge.peers.passages import Passages, WebDoor
+from pinggy.edge.peers.passages import Passages
 from pinggy.edge.peers.peering import Peering
 from pinggy.edge.peers.told import ToldPlaces
 from pinggy.edge.readings import EdgeReadings
@@ -41,9 +40,10 @@ from pinggy.edge.ssh.factory import SshFactory
 from pinggy.edge.ssh.hostkeys import fingerprint, load_host_keys
 from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.doors import WebDoors
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.tcp import TcpPorts
-from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.edge.visitor.web import WebLimits
 from pinggy.metrics.listener import Listener
 from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError
@@ -205,12 +205,14 @@ class EdgeService(Service):
         """Take visitors from other edges, and listen at the ports that they have already."""
         if self._peering is None or self._settings.relay is None:
             return NothingElsewhere()
+        doors = self._make_doors(face)
         served = Passages(
             tunnels=self.tunnels,
             domain=face.domain,
             certificates=self._certificates,
             clock=self._reactor,
-            web=self._make_web(face),
+            web=doors.web,
+            h2=doors.h2,
             onward=self._peering.elsewhere,
         )
         await self._peering.start(self._settings.relay.socket, self._connections, served.serve)
@@ -256,9 +258,11 @@ class EdgeService(Service):
         )
 
     def _make_public(self, ssh: SshFactory, face: PublicFace, elsewhere: Elsewhere) -> PublicPort:
+        doors = self._make_doors(face)
         return PublicPort(
             ssh=ssh,
-            web=partial(self._make_web(face), elsewhere),
+            web=partial(doors.web, elsewhere),
+            h2=partial(doors.h2, elsewhere),
             tunnels=self.tunnels,
             domain=face.domain,
             certificates=self._certificates,
@@ -267,7 +271,7 @@ class EdgeService(Service):
             elsewhere=elsewhere,
         )
 
-    def _make_web(self, face: PublicFace) -> WebDoor:
+    def _make_doors(self, face: PublicFace) -> WebDoors:
         visitors = self._settings.visitors
         limits = WebLimits(
             head_bytes=visitors.head_bytes,
@@ -278,29 +282,7 @@ class EdgeService(Service):
             body_seconds=visitors.body_seconds,
             answer_seconds=visitors.answer_seconds,
         )
-
-        def web(
-            elsewhere: Elsewhere,
-            peer: Peer,
-            secure: bool,
-            server_name: str | None,
-            only: str | None = None,
-            last_hop: bool = False,
-        ) -> WebVisitor:
-            return WebVisitor(
-                tunnels=self.tunnels,
-                face=face,
-                peer=peer,
-                secure=secure,
-                clock=self._reactor,
-                limits=limits,
-                elsewhere=elsewhere,
-                server_name=server_name,
-                only=only,
-                last_hop=last_hop,
-            )
-
-        return web
+        return WebDoors(tunnels=self.tunnels, face=face, clock=self._reactor, limits=limits)
 
     def _listen(self, factory: PublicPort) -> None:
         for socket in self._settings.listen.sockets:

@@ -25,7 +25,7 @@ _EXTENSION = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (_WORD, _WORD, _QU
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*" % _EXTENSION)
 _TRAILER_LINE = re.compile(rb"(%b):[\t\x20-\x7e\x80-\xff]*" % _WORD)
 # RFC 9110 6.5.1: not in trailers, where a reader may merge them into what the head has settled.
-_NOT_IN_TRAILERS = frozenset(
+NOT_IN_TRAILERS = frozenset(
     b"authorization connection content-length cookie forwarded host te trailer transfer-encoding upgrade "
     b"x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split()
 )
@@ -198,7 +198,7 @@ class ChunkedBody:
         found = _TRAILER_LINE.fullmatch(line)
         if found is None:
             raise Malformed("A trailer after the body is not well formed.")
-        if found[1].lower().replace(b"_", b"-") in _NOT_IN_TRAILERS:
+        if found[1].lower().replace(b"_", b"-") in NOT_IN_TRAILERS:
             raise Malformed("A trailer after the body names a header that belongs into the head.")
         self._trailer_bytes += len(line) + 2
         if self._trailer_bytes > LONGEST_TRAILERS:

@@ -19,7 +19,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.ASCII | re.IGNORECASE)
 # Beyond it many readers count on from below zero.
 _LARGEST_BODY = 2**63 - 1
@@ -151,7 +151,7 @@ class _Fields:
         elif lower == "transfer-encoding":
             self._encodings.append(content)
         elif lower != "upgrade":
-            self.binds = self.binds or content.lower().startswith(_OF_A_CONNECTION)
+            self.binds = self.binds or content.lower().startswith(OF_A_CONNECTION)
         else:
             self.upgrade = content if self.upgrade is None else f"{self.upgrade}, {content}"
 
@@ -180,7 +180,7 @@ class _Fields:
             if version == "1.1":
                 raise Malformed("The request has no Host header.")
             return ""
-        if not _HOST.fullmatch(self._hosts[0]):
+        if not HOST.fullmatch(self._hosts[0]):
             raise Malformed("The Host header is not well formed.")
         return self._hosts[0]
 
@@ -231,7 +231,7 @@ _RULING = frozenset(
         "www-authenticate",
     }
 )
-_OF_A_CONNECTION = ("ntlm", "negotiate")
+OF_A_CONNECTION = ("ntlm", "negotiate")
 
 
 def _origin_form(method: str, target: str, host: str) -> tuple[str, str]:
@@ -242,7 +242,7 @@ def _origin_form(method: str, target: str, host: str) -> tuple[str, str]:
     if absolute is None:
         raise Malformed("The request target is neither a path nor a URL.")
     authority, path = absolute.groups()
-    if (host and authority.lower() != host.lower()) or not _HOST.fullmatch(authority):
+    if (host and authority.lower() != host.lower()) or not HOST.fullmatch(authority):
         raise Malformed("The request asks for a URL of another host than its Host header names.")
     if not path:
         path = "*" if method == "OPTIONS" else "/"

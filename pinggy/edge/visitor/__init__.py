@@ -12,6 +12,10 @@ doorway
 raw
     who is admitted to a raw tunnel, and how it gets its stream.
 web
-    visitors who speak HTTP: their requests in turn. With it route (their way), verdict (what the policy says) and wire
-    (the visitor's transport).
+    visitors who speak HTTP/1.1: their requests in turn. With it route (their way), verdict (what the policy says), stay
+    (the tunnels that have let him in) and wire (the visitor's transport).
+h2
+    visitors who speak HTTP/2: many requests at once.
+doors
+    which of the two is made for whom.
 """

@@ -15,14 +15,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge import answers
-from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.exchange import Exchange, Onward
 from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
 from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Cause, Stream, StreamRefused
-from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence, Tunnels
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
+from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.verdict import admit
 from pinggy.http.answer import Answer
 from pinggy.http.head import RequestHead
@@ -30,7 +30,7 @@ from pinggy.http.rewrite import Visit, request_for_peer
 from pinggy.http.write import request_head
 from pinggy.tunnel.addresses import PublicFace
 from pinggy.tunnel.names import label_of_host, normal_host
-from pinggy.tunnel.policy import Address, Policy
+from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 
@@ -63,16 +63,12 @@ class Traveller(Protocol):
         """So it does for one whom the tunnel does not let in."""
         ...
 
-    def cut(self) -> None:
-        """Nor does the tunnel any more that let him in, whatever he is doing: nothing goes on from here, either way."""
-        ...
-
 
 class Route:
     """
-    The way of one visitor's requests, one at a time. One who has come by another edge may go to the tunnel *only*,
-    and to no other; where (*last_hop*) his requests alone have, and not his connection, that edge looks for another way
-    itself.
+    The way of one visitor's requests, one at a time; *stay* is his connection's. One who has come by another edge may
+    go to the tunnel *only*, and to no other; where (*last_hop*) his requests alone have, and not his connection, that
+    edge looks for another way itself.
     """
 
     def __init__(
@@ -81,9 +77,8 @@ class Route:
         *,
         tunnels: Tunnels,
         face: PublicFace,
-        peer: Peer,
-        address: Address,
-        visit: Visit,
+        stay: Stay,
+        secure: bool,
         elsewhere: Elsewhere,
         clock: IReactorTime,
         only: str | None = None,
@@ -95,13 +90,10 @@ class Route:
         self._only = only
         self._last_hop = last_hop
         self._face = face
-        self._peer = peer
-        self._address = address
-        self._visit = visit
+        self._stay = stay
+        self._visit = Visit(address=str(stay.address), secure=secure)
         self._clock = clock
         self._visited: LiveTunnel | None = None
-        self._policy: Policy | None = None
-        self._present: tuple[LiveTunnel, Presence] | None = None
         self._own: Upstream | None = None
         self._own_to: LiveForwarding | Away | None = None
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
@@ -133,11 +125,6 @@ class Route:
             waiting.cancel()
         self._let_go()
 
-    def left(self) -> None:
-        """The connection is lost."""
-        self.close()
-        self._leave()
-
     def _find(self, head: RequestHead) -> None:
         self._tries += 1
         label = label_of_host(normal_host(head.host), self._face.domain)
@@ -166,20 +153,15 @@ class Route:
 
     def _in_force(self, policy: Policy, head: RequestHead, live: LiveForwarding) -> None:
         self._waiting = None
-        # What let him in before lets him in again: a long whitelist is read once for a connection.
-        if policy is not self._policy or self._present is None or self._present[0] is not live.tunnel:
-            if not policy.admits(self._address):
-                self._traveller.turned_away()
-                return
-            self._policy = policy
-            self._enter(live.tunnel)
+        if not self._stay.is_admitted(live.tunnel, policy):
+            self._traveller.turned_away()
+            return
         admitted = admit(head, policy, self._visit, live.forwarding.name, self._face)
         if isinstance(admitted, Answer):
             self._traveller.answered(admitted)
             return
-        if self._visited is not live.tunnel:
-            self._visited = live.tunnel
-            live.tunnel.visited()
+        self._visited = live.tunnel
+        self._stay.count(live.tunnel)
         upstream = self._standing(admitted, live)
         if upstream is not None:
             self._traveller.reached(Http1Exchange(admitted, upstream))
@@ -216,7 +198,7 @@ class Route:
         # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.
         policy = onward.policy
         assert policy is not None
-        open_leg(live, policy, self._peer, clock=self._clock).addCallbacks(
+        open_leg(live, policy, self._stay.peer, clock=self._clock).addCallbacks(
             self._opened, self._not_opened, (onward, policy, live), {}, (onward.head, live)
         ).addErrback(self._broken)
 
@@ -250,7 +232,7 @@ class Route:
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 
     def _reach(self, head: RequestHead, name: str, beyond: int = 0) -> None:
-        self._leave()
+        self._stay.turn_away()
         onward = Onward(head, request_for_peer(head), None, self._face.domain)
         own = self._own
         # What may not be sent twice is sent when the other edge has said that it has the tunnel still.
@@ -263,7 +245,7 @@ class Route:
         passage = Passage(
             name=name,
             mode=Mode.HTTP,
-            visitor=self._peer,
+            visitor=self._stay.peer,
             secure=self._visit.secure,
             first=first,
             hops=1 if self._only is None else 2,
@@ -318,16 +300,6 @@ class Route:
     def _broken(self, failure: Failure) -> None:
         _log.failure("a visitor's request broke the edge", failure)
         self._traveller.dropped()
-
-    def _enter(self, tunnel: LiveTunnel) -> None:
-        if self._present is None or self._present[0] is not tunnel:
-            self._leave()
-            self._present = tunnel, tunnel.enter(self._peer.host, self._traveller.cut)
-
-    def _leave(self) -> None:
-        present, self._present = self._present, None
-        if present is not None:
-            present[0].leave(present[1])
 
     def _has(self, upstream: Upstream, to: LiveForwarding | Away) -> None:
         upstream.owner = self

@@ -7,7 +7,6 @@ to the next request waits, and the visitor with it. Nothing is read from him tha
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -23,6 +22,7 @@ from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
@@ -31,10 +31,9 @@ from pinggy.http.framing import Body, Delimited, Trailers, body_of, chunk, last_
 from pinggy.http.head import RequestHead, ResponseHead, parse_request
 from pinggy.http.malformed import Malformed
 from pinggy.http.pages import response_of
-from pinggy.http.rewrite import Headers, Visit
+from pinggy.http.rewrite import Headers
 from pinggy.http.write import response_head
 from pinggy.tunnel.addresses import PublicFace
-from pinggy.tunnel.policy import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +87,13 @@ class WebVisitor(Protocol):
         only: str | None = None,
         last_hop: bool = False,
     ) -> None:
-        address = _address(peer)
-        visit = Visit(address=str(address), secure=secure)
+        self._stay = Stay(peer, self._cut)
         self._route = Route(
             self,
             tunnels=tunnels,
             face=face,
-            peer=peer,
-            address=address,
-            visit=visit,
+            stay=self._stay,
+            secure=secure,
             elsewhere=elsewhere or NothingElsewhere(),
             clock=clock,
             only=only,
@@ -155,7 +152,8 @@ class WebVisitor(Protocol):
         self._waiting = b""
         self._deadline.stop()
         self._cancel()
-        self._route.left()
+        self._route.close()
+        self._stay.leave()
 
     # -- one request after another -------------------------------------------------------------------------------
 
@@ -291,7 +289,8 @@ class WebVisitor(Protocol):
         else:
             self.abort()
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
+        """The tunnel that let him in does not any more: nothing goes on from here, either way."""
         waits = self._state is _State.BUSY and not self._responded
         self._cancel()
         if waits:
@@ -463,9 +462,3 @@ class WebVisitor(Protocol):
             self._deadline.set(self._limits.body_seconds)
         else:
             self._give_up(answers.TOO_SLOW)
-
-
-def _address(peer: Peer) -> Address:
-    address = ipaddress.ip_address(peer.host)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

@@ -1,0 +1,344 @@
+"""
+One request of a visitor and its response, as one stream of his connection.
+
+What he sends is credited when the exchange has taken it: where the client takes no more, the stream's window stays
+closed, and only that. What is sent to him waits here as far as his windows are closed, and the local server is not read
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from h2.errors import ErrorCodes
+from twisted.internet.interfaces import IReactorTime
+
+from pinggy.edge import answers
+from pinggy.edge.deadline import Deadline
+from pinggy.edge.exchange import Exchange
+from pinggy.edge.visitor.h2.outlet import Outlet
+from pinggy.edge.visitor.route import Route
+from pinggy.http.accept import Medium, medium_for
+from pinggy.http.answer import Answer
+from pinggy.http.framing import Trailers
+from pinggy.http.h2heads import Fields, response_fields, trailer_fields
+from pinggy.http.head import RequestHead, ResponseHead
+from pinggy.http.pages import content_of
+from pinggy.http.rewrite import Headers
+
+
+class Connection(Protocol):
+    """What a stream asks of the connection that it belongs to."""
+
+    @property
+    def outlet(self) -> Outlet: ...
+
+    @property
+    def clock(self) -> IReactorTime: ...
+
+    @property
+    def body_seconds(self) -> float: ...
+
+    @property
+    def answer_seconds(self) -> float: ...
+
+    def way_for(self, stream: RequestStream) -> Route: ...
+
+    def credit(self, number: int, size: int) -> None:
+        """So many bytes of stream *number* have gone on."""
+        ...
+
+    def send_headers(self, number: int, fields: Fields, *, ends: bool) -> None:
+        """Harmless where the visitor has taken the stream back."""
+        ...
+
+    def end_stream(self, number: int) -> None: ...
+
+    def reset(self, number: int, code: ErrorCodes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def farewell(self) -> None:
+        """No other request may come over this connection."""
+        ...
+
+    def over(self, stream: RequestStream) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class RequestStream:
+    """
+    Stream *number* of *connection*, from its request's head until both ways are over. A request whose content has come
+    whole *has_ended*.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_complete",
+        "_connection",
+        "_deadline",
+        "_early",
+        "_ended",
+        "_exchange",
+        "_head",
+        "_held",
+        "_left",
+        "_over",
+        "_paused",
+        "_pending",
+        "_route",
+        "_said_end",
+        "_trailers",
+        "number",
+    )
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.number = number
+        self._connection = connection
+        self._route = connection.way_for(self)
+        self._deadline = Deadline(connection.clock, self._overdue)
+        self._exchange: Exchange | None = None
+        self._head: RequestHead | None = None
+        # Of the request:
+        self._early = bytearray()
+        self._held = 0
+        self._ended = False
+        self._trailers: Trailers = ()
+        # Of the response:
+        self._answered = False
+        self._complete = False
+        self._left: int | None = None
+        self._pending: deque[memoryview] = deque()
+        self._said_end = False
+        self._paused = False
+        self._over = False
+
+    # -- from the visitor ----------------------------------------------------------------------------------------
+
+    def ask(self, head: RequestHead, *, ended: bool) -> None:
+        self._head = head
+        self._ended = ended
+        self._deadline.set(self._connection.answer_seconds)
+        self._route.ask(head)
+
+    def data(self, data: bytes, size: int) -> None:
+        """*size* is what *data* takes of the windows, its padding included."""
+        self._held += size
+        if self._exchange is not None:
+            if not self._answered:
+                self._deadline.set(self._connection.body_seconds)
+            if data:
+                self._exchange.send(data)
+            if self._exchange is None or not self._exchange.full:
+                self._credit()
+        elif self._complete or self._answered:
+            self._credit()  # nobody wants it any more
+        else:
+            self._early += data
+
+    def end(self, trailers: Trailers = ()) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._trailers = trailers
+        if not self._answered:
+            self._deadline.set(self._connection.answer_seconds)
+        if self._exchange is not None:
+            self._exchange.end(trailers)
+
+    def lost(self) -> None:
+        """The visitor takes it back, or is gone."""
+        self._cancel()
+        self._is_over()
+
+    def _credit(self) -> None:
+        held, self._held = self._held, 0
+        if held:
+            self._connection.credit(self.number, held)
+
+    def _cancel(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+
+    # -- Traveller -----------------------------------------------------------------------------------------------
+
+    def reached(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        early = bytes(self._early)
+        self._early.clear()
+        exchange.begin(self, early, ended=self._ended and not self._trailers)
+        if self._ended and self._trailers and self._exchange is exchange:
+            exchange.end(self._trailers)
+        self.regulate()
+        self._connection.flush()
+
+    def answered(self, answer: Answer) -> None:
+        self.refuse(answer)
+
+    def dropped(self) -> None:
+        self.abort()
+
+    def turned_away(self) -> None:
+        self._connection.abort()
+
+    # -- Visitor: what an exchange tells -------------------------------------------------------------------------
+
+    def interim(self, head: ResponseHead, headers: Headers) -> None:
+        if not self._over:
+            self._connection.send_headers(self.number, response_fields(head.status, headers), ends=False)
+            self._connection.flush()
+
+    def respond(self, head: ResponseHead, headers: Headers, content: bytes, *, farewell: bool) -> None:
+        if self._over:
+            return
+        self._answered = True
+        self._deadline.clear()
+        if farewell:
+            self._connection.farewell()
+        self._left = head.framing if isinstance(head.framing, int) else None
+        self._begin(response_fields(head.status, headers), ends=self._left == 0)
+        if content:
+            self._queue(content)
+        self._connection.flush()
+
+    def content(self, data: bytes) -> None:
+        if not self._over:
+            self._queue(data)
+
+    def complete(self, trailers: Trailers = ()) -> None:
+        self._exchange = None
+        self._complete = True
+        self._trailers = trailers
+        self._finish()
+
+    def switched(self, head: ResponseHead, headers: Headers, data: bytes) -> None:
+        """HTTP/2 has no 101 (RFC 9113 8.6); none was asked for, so none comes."""
+        raise AssertionError
+
+    def server_ended(self) -> None:
+        raise AssertionError
+
+    def refuse(self, answer: Answer) -> None:
+        self._exchange = None
+        if self._over:
+            return
+        head = self._head
+        medium = Medium.LINE if head is None else medium_for(head.headers)
+        headers, body = content_of(answer, medium)
+        bodiless = head is not None and head.method == "HEAD"
+        self._answered = self._complete = True
+        self._trailers = ()
+        self._deadline.clear()
+        self._left = 0 if bodiless else len(body)
+        self._begin(response_fields(answer.status, headers), ends=bodiless)
+        if not bodiless:
+            self._queue(body)
+        self._finish()
+
+    def again(self) -> None:
+        self._exchange = None
+        self._route.again()
+
+    def abort(self) -> None:
+        self._exchange = None
+        self._reset(ErrorCodes.INTERNAL_ERROR)
+
+    def regulate(self) -> None:
+        if self._exchange is None or not self._exchange.full:
+            self._credit()
+            self._connection.flush()
+
+    # -- Sender: what waits for the visitor ----------------------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._pending
+
+    def next_piece(self, room: int) -> tuple[bytes, bool]:
+        pending = self._pending
+        if not pending or not room:
+            return b"", False
+        piece = pending.popleft()
+        if len(piece) > room:
+            pending.appendleft(piece[room:])
+            piece = piece[:room]
+        if self._left is not None:
+            self._left -= len(piece)
+            ends = self._left == 0
+        else:
+            ends = self._complete and not pending and not self._trailers
+        self._said_end = ends
+        return bytes(piece), ends
+
+    def piece_sent(self) -> None:
+        if self._pending or self._over:
+            return
+        if self._paused:
+            self._paused = False
+            if self._exchange is not None:
+                self._exchange.resume()
+        self._finish()
+
+    def _queue(self, data: bytes) -> None:
+        self._pending.append(memoryview(data))
+        self._connection.outlet.wants(self)
+        self._connection.outlet.send()
+        if self._pending and not self._paused and self._exchange is not None:
+            self._paused = True
+            self._exchange.pause()
+
+    # -- how it ends ---------------------------------------------------------------------------------------------
+
+    def _begin(self, fields: Fields, *, ends: bool) -> None:
+        self._said_end = ends
+        self._connection.send_headers(self.number, fields, ends=ends)
+
+    def _finish(self) -> None:
+        """Once all of the response has been sent: say so."""
+        if not self._complete or self._pending or self._over:
+            return
+        if not self._said_end:
+            self._said_end = True
+            if self._trailers:
+                self._connection.send_headers(self.number, trailer_fields(self._trailers), ends=True)
+            else:
+                self._connection.end_stream(self.number)
+        if not self._ended:
+            # RFC 9113 8.1: the rest of his request is not wanted.
+            self._connection.reset(self.number, ErrorCodes.NO_ERROR)
+        self._is_over()
+        self._connection.flush()
+
+    def _reset(self, code: ErrorCodes) -> None:
+        if not self._over:
+            self._connection.reset(self.number, code)
+            self._is_over()
+            self._connection.flush()
+
+    def _is_over(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._pending.clear()
+        self._deadline.stop()
+        self._route.close()
+        self._connection.outlet.forget(self)
+        self._credit()
+        self._connection.over(self)
+
+    def _overdue(self) -> None:
+        """Somebody has been silent in the middle of the request: the visitor, or the local server."""
+        exchange = self._exchange
+        if exchange is not None and not self._ended:
+            if exchange.full:
+                self._deadline.set(self._connection.body_seconds)
+                return
+            answer = answers.TOO_SLOW
+        else:
+            answer = answers.silent(self._connection.answer_seconds)
+        self._cancel()
+        self._route.close()
+        self.refuse(answer)

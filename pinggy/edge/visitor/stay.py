@@ -1,0 +1,78 @@
+"""
+One visitor's connection, and the tunnels that have let it in.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pinggy.edge.client import Peer
+from pinggy.edge.tunnels import LiveTunnel, Presence
+from pinggy.tunnel.policy import Address, Policy
+
+
+@dataclass(slots=True)
+class _Presence:
+    presence: Presence
+    policy: Policy
+    is_counted: bool = False
+
+
+class Stay:
+    """
+    Of *peer*, whom *cut* breaks off at once. It is present at the *most* tunnels that he asked for last: HTTP/1.1 asks
+    one after the other, HTTP/2 many at once.
+    """
+
+    __slots__ = ("_cut", "_most", "_present", "address", "peer")
+
+    def __init__(self, peer: Peer, cut: Callable[[], object], *, most: int = 1) -> None:
+        self.peer = peer
+        self.address = _address(peer)
+        self._cut = cut
+        self._most = most
+        self._present: dict[LiveTunnel, _Presence] = {}
+
+    def is_admitted(self, tunnel: LiveTunnel, policy: Policy) -> bool:
+        """Whether *policy*, which is in force at *tunnel*, lets him in; then he is there."""
+        before = self._present.get(tunnel)
+        # What let him in before lets him in again: a long whitelist is read once for a connection.
+        if before is not None and before.policy is policy:
+            return True
+        if not policy.admits(self.address):
+            return False
+        if before is not None:
+            before.policy = policy
+            return True
+        while len(self._present) >= self._most:
+            self._leave(next(iter(self._present)))
+        self._present[tunnel] = _Presence(tunnel.enter(self.peer.host, self._cut), policy)
+        return True
+
+    def count(self, tunnel: LiveTunnel) -> None:
+        """He has been let to *tunnel*: as one visitor, however often he asks."""
+        present = self._present.get(tunnel)
+        if present is not None and not present.is_counted:
+            present.is_counted = True
+            tunnel.visited()
+
+    def leave(self) -> None:
+        """He is at none of them any more."""
+        for tunnel in list(self._present):
+            self._leave(tunnel)
+
+    def turn_away(self) -> None:
+        """He asks for a tunnel of another edge: one that he asks one after the other is not at those of this one."""
+        if self._most == 1:
+            self.leave()
+
+    def _leave(self, tunnel: LiveTunnel) -> None:
+        tunnel.leave(self._present.pop(tunnel).presence)
+
+
+def _address(peer: Peer) -> Address:
+    address = ipaddress.ip_address(peer.host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
