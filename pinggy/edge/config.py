@@ -15,6 +15,7 @@ from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.sockets import Socket, parse_socket
+from pinggy.tunnel.policy import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +37,12 @@ class CoreLink:
 class Listen:
     """
     *public*: the sockets that SSH, TLS and HTTP share by their first bytes. *tcp*: the address of tcp tunnels' ports.
+    *proxies*: networks of load balancers in front of all of these, whose connections begin with a PROXY header.
     """
 
     public: tuple[str, ...] = ("0.0.0.0:443", "0.0.0.0:80")
     tcp: str = "0.0.0.0"
+    proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.public:
@@ -53,10 +56,15 @@ class Listen:
             ipaddress.ip_address(self.tcp)
         except ValueError:
             raise ValueError("tcp is not an IP address.") from None
+        check_networks("proxies", self.proxies)
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
         return tuple(parse_socket(each) for each in self.public)
+
+    @property
+    def balancers(self) -> tuple[Network, ...]:
+        return tuple(ipaddress.ip_network(each) for each in self.proxies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +117,15 @@ class Clients:
             raise ValueError("silence is too short: 1 second at the least.")
         if not self.notice.isprintable():
             raise ValueError("notice has characters that do not print.")
+
+
+def check_networks(setting: str, networks: Collection[str]) -> None:
+    """Raises ValueError."""
+    for each in networks:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise ValueError(f"{setting}: {each!r} is no address or network, as 192.0.2.7 or 10.0.0.0/8.") from None
 
 
 def _check_names(setting: str, names: tuple[str, ...], known: Collection[bytes]) -> None:

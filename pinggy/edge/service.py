@@ -136,6 +136,7 @@ class EdgeService(Service):
             clock=self._reactor,
             connections=self._connections,
             elsewhere=elsewhere,
+            proxies=self._settings.listen.balancers,
         )
         self._ssh = self._make_ssh(registered, face, zone, probe, dormants, ports)
         self._renewal = Renewal(
@@ -269,6 +270,7 @@ class EdgeService(Service):
             connections=self._connections,
             clock=self._reactor,
             elsewhere=elsewhere,
+            proxies=self._settings.listen.balancers,
         )
 
     def _make_doors(self, face: PublicFace) -> WebDoors:

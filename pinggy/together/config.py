@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinggy.core.config import LimitSettings, PortSettings, at_least, check_domain
-from pinggy.edge.config import Certificate, Clients, Face, Visitors
+from pinggy.edge.config import Certificate, Clients, Face, Visitors, check_networks
 from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.tunnel.names import parse_label
@@ -20,7 +20,8 @@ from pinggy.tunnel.refusals import Refusal
 class Listen:
     """
     *host* is the IP address of all sockets. *https_port* and *http_port* are answered alike, by the first bytes:
-    SSH, TLS or HTTP; visitors see them in URLs unless `Face` says others.
+    SSH, TLS or HTTP; visitors see them in URLs unless `Face` says others. *proxies*: networks of load balancers in
+    front, whose connections begin with a PROXY header.
     """
 
     host: str = "127.0.0.1"
@@ -28,6 +29,7 @@ class Listen:
     http_port: int = 7080
     dns_port: int = 7053
     core_port: int = 7070
+    proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -40,6 +42,7 @@ class Listen:
                 raise ValueError(f"{name} is not a port: 1 to 65535.")
         if len(set(ports)) < len(ports):
             raise ValueError("https_port, http_port, dns_port and core_port must differ.")
+        check_networks("proxies", self.proxies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

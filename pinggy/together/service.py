@@ -190,7 +190,11 @@ class Together(Service):
             core=core,
             host_keys=settings.host_keys or ensure_host_keys(folder / "ssh"),
             certificate=certificate,
-            listen=Listen(public=(f"{host}:{listen.https_port}", f"{host}:{listen.http_port}"), tcp=listen.host),
+            listen=Listen(
+                public=(f"{host}:{listen.https_port}", f"{host}:{listen.http_port}"),
+                tcp=listen.host,
+                proxies=listen.proxies,
+            ),
             face=settings.face or Face(http_port=listen.http_port, https_port=listen.https_port),
             clients=settings.clients,
             visitors=settings.visitors,

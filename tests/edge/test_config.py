@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from pinggy.edge.config import Clients
+from ipaddress import ip_network
+
+from pinggy.edge.config import Clients, Listen
 from pinggy.settings import SettingsError, parse
 
 
@@ -23,6 +25,14 @@ from pinggy.settings import SettingsError, parse
 def test_an_edge_does_not_start_with_what_it_cannot_seal(table: dict[str, object], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         parse(Clients, table, "clients.")
+
+
+def test_load_balancers_are_addresses_and_networks() -> None:
+    listen = parse(Listen, {"proxies": ["10.0.0.0/8", "2001:db8::7"]})
+    assert listen.balancers == (ip_network("10.0.0.0/8"), ip_network("2001:db8::7/128"))
+    for odd in ("10.0.0.1/8", "lb.example", "10.0.0.0/8, 192.0.2.7", ""):
+        with pytest.raises(SettingsError, match="listen.proxies: .* is no address or network"):
+            parse(Listen, {"proxies": [odd]}, "listen.")
 
 
 def test_no_weak_algorithm_is_there_by_default() -> None:

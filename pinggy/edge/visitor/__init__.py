@@ -1,6 +1,8 @@
 """
 How visitors come in.
 
+entrance
+    who comes: as the socket says, or a load balancer in front that is believed.
 port
     the shared public port: the first bytes decide whether a connection is SSH, TLS or HTTP.
 tls

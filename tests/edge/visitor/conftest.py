@@ -25,6 +25,7 @@ from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.port import PublicPort
+from pinggy.tunnel.policy import Network
 
 reactor = cast(Any, the_reactor)
 
@@ -117,6 +118,7 @@ class Edge:
     most: int = 50
     port: int = 0
     h2: Callable[[Peer, str | None], IProtocol] | None = None
+    proxies: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         self.limit = WatchedLimit(self.most, self.clock)
@@ -129,6 +131,7 @@ class Edge:
             connections=self.limit,
             clock=self.clock,
             h2=self.h2,
+            proxies=self.proxies,
         )
 
     def add(self, live: LiveForwarding) -> LiveForwarding:
