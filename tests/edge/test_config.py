@@ -4,9 +4,9 @@ The settings of an edge: mistakes of the operator that are said at the start.
 
 from __future__ import annotations
 
-import pytest
-
 from ipaddress import ip_network
+
+import pytest
 
 from pinggy.edge.config import Clients, Listen
 from pinggy.settings import SettingsError, parse
@@ -31,7 +31,7 @@ def test_load_balancers_are_addresses_and_networks() -> None:
     listen = parse(Listen, {"proxies": ["10.0.0.0/8", "2001:db8::7"]})
     assert listen.balancers == (ip_network("10.0.0.0/8"), ip_network("2001:db8::7/128"))
     for odd in ("10.0.0.1/8", "lb.example", "10.0.0.0/8, 192.0.2.7", ""):
-        with pytest.raises(SettingsError, match="listen.proxies: .* is no address or network"):
+        with pytest.raises(SettingsError, match=r"listen\.proxies: .* is no address or network"):
             parse(Listen, {"proxies": [odd]}, "listen.")
 
 

@@ -80,9 +80,12 @@ class Lines:
 
 
 class Service:
-    """One ``twistd pinggy``. *settings* is TOML text for what a test needs different; tables come last in it."""
+    """
+    One ``twistd pinggy``. *settings* is TOML text for what a test needs different, tables come last in it; *limits* and
+    *listen* are lines of these tables.
+    """
 
-    def __init__(self, folder: Path, settings: str = "", limits: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", limits: str = "", listen: str = "") -> None:
         self.folder = folder
         self.state = folder / "state"
         self.https_port, self.http_port, self.core_port = free_port(), free_port(), free_port()
@@ -92,7 +95,7 @@ class Service:
         self.config.write_text(
             f'state = "{self.state}"\n{settings}\n'
             f"[listen]\nhttps_port = {self.https_port}\nhttp_port = {self.http_port}\n"
-            f"dns_port = {self.dns_port}\ncore_port = {self.core_port}\n"
+            f"dns_port = {self.dns_port}\ncore_port = {self.core_port}\n{listen}\n"
             f'[metrics]\nlisten = "127.0.0.1:{self.metrics_port}"\n'
             f"[ports]\nfirst = {first}\nlast = {first + 199}\n"
             f"[limits]\n{limits or MANY}\n"

@@ -28,10 +28,10 @@ def new_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Makes services of a test's own (not started); whatever still runs at its end is stopped."""
     made: list[Service] = []
 
-    def make(settings: str = "", limits: str = "") -> Service:
+    def make(settings: str = "", limits: str = "", listen: str = "") -> Service:
         folder = tmp_path / f"service{len(made)}"
         folder.mkdir()
-        made.append(Service(folder, settings, limits))
+        made.append(Service(folder, settings, limits, listen))
         return made[-1]
 
     yield make
