@@ -116,10 +116,6 @@ def unserved(policy: Policy) -> str | None:
     """
     if policy.h2:
         return "x:h2"
-    if policy.rate is not None:
-        return "x:rate"
-    if policy.limit is not None:
-        return "x:limit"
     return None
 
 

@@ -248,8 +248,6 @@ def test_options_that_are_not_in_force_are_named() -> None:
     assert unserved(policy("x:https")) is None
     assert unserved(policy("x:haproxy", "x:localServerTls")) is None
     assert unserved(policy("x:h2")) == "x:h2"
-    assert unserved(policy("x:rate:1/s")) == "x:rate"
-    assert unserved(policy("x:limit:1")) == "x:limit"
 
 
 @pytest.mark.parametrize(

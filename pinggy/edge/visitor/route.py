@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from pinggy.edge import answers
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.exchange import Exchange, Onward
+from pinggy.edge.limited import limited
 from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
 from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
@@ -98,6 +99,7 @@ class Route:
         self._own_to: LiveForwarding | Away | None = None
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
         self._asked: RequestHead | None = None
+        self._let_through: RequestHead | None = None
         self._tries = 0
         self._has_ended = False
         self._closed = False
@@ -156,15 +158,17 @@ class Route:
         if not self._stay.is_admitted(live.tunnel, policy):
             self._traveller.turned_away()
             return
-        admitted = admit(head, policy, self._visit, live.forwarding.name, self._face)
+        again = self._let_through is head
+        admitted = admit(head, policy, self._visit, live, self._face, self._clock, again=again)
         if isinstance(admitted, Answer):
             self._traveller.answered(admitted)
             return
+        self._let_through = head
         self._visited = live.tunnel
         self._stay.count(live.tunnel)
         upstream = self._standing(admitted, live)
         if upstream is not None:
-            self._traveller.reached(Http1Exchange(admitted, upstream))
+            self._traveller.reached(limited(Http1Exchange(admitted, upstream), admitted))
         else:
             self._open(admitted, live)
 
@@ -215,7 +219,7 @@ class Route:
             upstream.abort()
             return
         self._has(upstream, live)
-        self._traveller.reached(Http1Exchange(onward, upstream))
+        self._traveller.reached(limited(Http1Exchange(onward, upstream), onward))
 
     def _not_opened(self, failure: Failure, head: RequestHead, live: LiveForwarding) -> None:
         failure.trap(StreamRefused)
