@@ -23,6 +23,8 @@ from pinggy.tunnel.policy import Network
 
 # Seconds for the PROXY header of a load balancer, which sends it as soon as it is connected.
 HEADER = 5.0
+# Connections of load balancers that have not sent it yet. They are not anybody's, so nothing else bounds them.
+MOST_AWAITED = 4096
 # Seconds between two log lines about load balancers that send none.
 SAY_AGAIN = 60.0
 
@@ -43,14 +45,20 @@ class Entrance:
         self._connections = connections
         self._clock = clock
         self._proxies = proxies
+        self._awaited = 0
         self._said = -SAY_AGAIN
 
     def come(self, addr: IAddress | None, serve: Serve) -> Doorway | None:
         """The protocol of a connection from *addr*, which *serve* makes now or when it is known whose it is."""
         assert isinstance(addr, IPv4Address | IPv6Address)
-        if self._proxies and self._is_proxy(addr.host):
-            return _Proxied(self, Peer(addr.host, addr.port), serve, self._clock)
-        return self.enter(Peer(addr.host, addr.port), serve)
+        peer = Peer(addr.host, addr.port)
+        if not self._proxies or not self._is_proxy(addr.host):
+            return self.enter(peer, serve)
+        if self._awaited >= MOST_AWAITED:
+            self.misled(peer, f"{MOST_AWAITED} others have not sent their PROXY headers yet.")
+            return None
+        self._awaited += 1
+        return _Proxied(self, peer, serve, self._clock)
 
     def enter(self, peer: Peer, serve: Serve) -> Doorway | None:
         """None where his address has as many connections as it may have, or *serve* makes nothing."""
@@ -60,6 +68,10 @@ class Entrance:
         if protocol is None:
             self._connections.leave(peer.host)
         return protocol
+
+    def waits_no_more(self) -> None:
+        """It is known of one connection more whose it is; or that it is nobody's."""
+        self._awaited -= 1
 
     def misled(self, proxy: Peer, why: str) -> None:
         """A load balancer does not say for whom it comes."""
@@ -94,6 +106,7 @@ class _Proxied(Doorway):
         self._serve = serve
         self._reader = EitherReader()
         self._bound = Timer(clock, self._too_late)
+        self._waits = True
         self._refused = False
 
     def connectionMade(self) -> None:
@@ -111,7 +124,7 @@ class _Proxied(Doorway):
             self._entrance.misled(self._proxy, str(malformed))
             self._close()
             return
-        self._bound.stop()
+        self._decided()
         protocol = self._entrance.enter(peer, self._serve)
         if protocol is None:
             self._close()
@@ -119,7 +132,7 @@ class _Proxied(Doorway):
             self.hand_over(protocol, self._reader.rest)
 
     def left(self) -> None:
-        self._bound.stop()
+        self._decided()
 
     def _whose(self, header: ProxyHeader) -> Peer:
         if header.source is None:
@@ -129,11 +142,17 @@ class _Proxied(Doorway):
             raise MalformedProxy("The PROXY header is that of a datagram.")
         return Peer(plain_host(header.source.host), header.source.port, header.destination)
 
+    def _decided(self) -> None:
+        self._bound.stop()
+        if self._waits:
+            self._waits = False
+            self._entrance.waits_no_more()
+
     def _too_late(self) -> None:
         self._entrance.misled(self._proxy, f"It has sent no PROXY header within {HEADER:g} seconds.")
         self._close()
 
     def _close(self) -> None:
         self._refused = True
-        self._bound.stop()
+        self._decided()
         cast(ITCPTransport, self.transport).abortConnection()

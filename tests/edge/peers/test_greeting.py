@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Mode, Passage
 from pinggy.edge.peers.greeting import EPOCH, HOP, MODE, Greeting, said, understood
-from pinggy.http.proxyprotocol import AUTHORITY, HeaderReader, MalformedProxy, ProxyHeader, Tlv
+from pinggy.http.proxyprotocol import AUTHORITY, Endpoint, HeaderReader, MalformedProxy, ProxyHeader, Tlv
 
 DOMAIN = "a.example"
 PASSAGE = Passage(name="blog", mode=Mode.HTTP, visitor=Peer("192.0.2.7", 40000), secure=True)
@@ -37,6 +37,23 @@ def test_a_greeting_is_understood_as_it_was_said(name: str, mode: Mode, host: ob
     passage = Passage(name=name, mode=mode, visitor=Peer(str(mapped or host), port), secure=mode is Mode.HTTP)
     sent = replace(passage, visitor=Peer(str(host), port))
     assert understood(read(said(sent, epoch, DOMAIN)), DOMAIN) == Greeting(passage, epoch)
+
+
+@pytest.mark.parametrize(
+    ("host", "came_to", "read_as"),
+    [
+        ("192.0.2.7", Endpoint("198.51.100.1", 443), Endpoint("198.51.100.1", 443)),
+        ("2001:db8::7", Endpoint("2001:db8::1", 443), Endpoint("2001:db8::1", 443)),
+        ("192.0.2.7", Endpoint("2001:db8::1", 443), Endpoint("2001:db8::1", 443)),
+        ("::ffff:192.0.2.7", Endpoint("::ffff:198.51.100.1", 443), Endpoint("198.51.100.1", 443)),
+        ("fe80::7%eth0", Endpoint("fe80::1%eth0", 443), Endpoint("fe80::1", 443)),
+        ("192.0.2.7", None, None),
+        ("2001:db8::7", None, None),
+    ],
+)
+def test_what_a_visitor_came_to_is_told(host: str, came_to: Endpoint | None, read_as: Endpoint | None) -> None:
+    sent = replace(PASSAGE, visitor=Peer(host, 40000, came_to))
+    assert understood(read(said(sent, 7, DOMAIN)), DOMAIN).passage.visitor.came_to == read_as
 
 
 def changed(type_: int, value: bytes | None) -> ProxyHeader:

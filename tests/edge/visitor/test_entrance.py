@@ -20,7 +20,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from pinggy.edge.elsewhere import Elsewhere, Here, NothingElsewhere, Nowhere, Passage, Passed
 from pinggy.edge.local_ca import LocalCertificate
-from pinggy.edge.visitor.entrance import HEADER
+from pinggy.edge.visitor.entrance import HEADER, MOST_AWAITED
 from pinggy.edge.visitor.tcp import TcpPorts
 from pinggy.http.proxyline import written_as_line
 from pinggy.http.proxyprotocol import Endpoint, ProxyHeader, written
@@ -163,6 +163,20 @@ def test_the_operator_is_told_now_and_then(behind: Edge) -> None:
     assert len(lines) == 2
     assert "10.0.0.7" in lines[0]
     assert "listen.proxies" in lines[0]
+
+
+def test_those_who_have_said_nothing_yet_are_bounded(behind: Edge) -> None:
+    waiting = [come(behind) for _ in range(MOST_AWAITED)]
+    assert behind.factory.buildProtocol(BALANCER) is None
+    assert behind.factory.buildProtocol(STRANGER) is not None
+    waiting[0].resets()
+    waiting[1].sends(LINE)
+    waiting[2].sends(b"garbage")
+    for _ in range(3):
+        come(behind)
+    assert behind.factory.buildProtocol(BALANCER) is None
+    behind.clock.advance(HEADER)
+    come(behind)
 
 
 def test_it_is_the_visitors_connections_that_are_counted(behind: Edge) -> None:
