@@ -18,6 +18,7 @@ from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.arrival import Arrival, ArrivalInTls
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.port import protocols
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.tcp import TcpVisitor
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech
@@ -31,7 +32,7 @@ class WebDoor(Protocol):
         elsewhere: Elsewhere,
         peer: Peer,
         secure: bool,
-        server_name: str | None,
+        secured: Secured | None,
         only: str | None = None,
         last_hop: bool = False,
     ) -> IProtocol: ...
@@ -40,9 +41,7 @@ class WebDoor(Protocol):
 class H2Door(Protocol):
     """Makes the protocol of one HTTP/2 visitor."""
 
-    def __call__(
-        self, elsewhere: Elsewhere, peer: Peer, server_name: str | None, only: str | None = None
-    ) -> IProtocol: ...
+    def __call__(self, elsewhere: Elsewhere, peer: Peer, secured: Secured, only: str | None = None) -> IProtocol: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +79,12 @@ class Passages:
             only=name,
         )
 
-    def _inside(self, name: str, peer: Peer, server_name: str | None) -> IProtocol:
+    def _inside(self, name: str, peer: Peer, secured: Secured) -> IProtocol:
         def choose(arrival: Arrival, said: Speech) -> IProtocol | None:
             # Clients come to their edge themselves, and TLS within TLS is nobody's.
-            return self.web(self.onward, peer, True, server_name, name) if said is Speech.HTTP else None
+            return self.web(self.onward, peer, True, secured, name) if said is Speech.HTTP else None
 
-        h2 = None if self.h2 is None else partial(self.h2, self.onward, peer, server_name, name)
+        h2 = None if self.h2 is None else partial(self.h2, self.onward, peer, secured, name)
         return ArrivalInTls(choose, self.clock, h2)
 
 

@@ -14,13 +14,14 @@ from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
 from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.web import WebLimits, WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebDoors:
-    """For *only* and *last_hop* see `Route`; *server_name* is the host of the SNI."""
+    """For *secured*, *only* and *last_hop* see `Route`."""
 
     tunnels: Tunnels
     face: PublicFace
@@ -32,7 +33,7 @@ class WebDoors:
         elsewhere: Elsewhere,
         peer: Peer,
         secure: bool,
-        server_name: str | None,
+        secured: Secured | None,
         only: str | None = None,
         last_hop: bool = False,
     ) -> WebVisitor:
@@ -44,12 +45,12 @@ class WebDoors:
             clock=self.clock,
             limits=self.limits,
             elsewhere=elsewhere,
-            server_name=server_name,
+            secured=secured,
             only=only,
             last_hop=last_hop,
         )
 
-    def h2(self, elsewhere: Elsewhere, peer: Peer, server_name: str | None, only: str | None = None) -> H2Visitor:
+    def h2(self, elsewhere: Elsewhere, peer: Peer, secured: Secured, only: str | None = None) -> H2Visitor:
         way = partial(
             Route,
             tunnels=self.tunnels,
@@ -58,5 +59,6 @@ class WebDoors:
             elsewhere=elsewhere,
             clock=self.clock,
             only=only,
+            secured=secured,
         )
         return H2Visitor(way=way, peer=peer, clock=self.clock, limits=self.limits)

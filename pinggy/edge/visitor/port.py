@@ -21,15 +21,16 @@ from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.arrival import Arrival, ArrivalInTls
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.entrance import Entrance, met
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech
 from pinggy.tunnel.policy import Network
 
-WebVisitors = Callable[[Peer, bool, str | None], IProtocol]
-"""Makes the protocol of one HTTP visitor: of *peer*, over TLS or not, with the host of its SNI."""
+WebVisitors = Callable[[Peer, bool, Secured | None], IProtocol]
+"""Makes the protocol of one HTTP visitor: over TLS or not, and if so, with what he was told."""
 
-H2Visitors = Callable[[Peer, str | None], IProtocol]
-"""Makes the protocol of one HTTP/2 visitor, who is always within TLS: of *peer*, with the host of its SNI."""
+H2Visitors = Callable[[Peer, Secured], IProtocol]
+"""Makes the protocol of one HTTP/2 visitor, who is always within TLS."""
 
 
 def protocols(h2: object | None) -> tuple[bytes, ...]:
@@ -103,18 +104,18 @@ class PublicPort(ServerFactory):
             case _:
                 return self._web(peer, False, None)
 
-    def _inside(self, peer: Peer, server_name: str | None) -> IProtocol:
-        h2 = None if self._h2 is None else partial(self._h2, peer, server_name)
-        return ArrivalInTls(partial(self._inside_tls, peer, server_name), self._clock, h2)
+    def _inside(self, peer: Peer, secured: Secured) -> IProtocol:
+        h2 = None if self._h2 is None else partial(self._h2, peer, secured)
+        return ArrivalInTls(partial(self._inside_tls, peer, secured), self._clock, h2)
 
-    def _inside_tls(self, peer: Peer, server_name: str | None, arrival: Arrival, said: Speech) -> IProtocol | None:
+    def _inside_tls(self, peer: Peer, secured: Secured, arrival: Arrival, said: Speech) -> IProtocol | None:
         match said:
             case Speech.SSH:
                 return self._client(peer)
             case Speech.TLS:
                 return None
             case _:
-                return self._web(peer, True, server_name)
+                return self._web(peer, True, secured)
 
     def _client(self, peer: Peer) -> IProtocol | None:
         kind = IPv6Address if ":" in peer.host else IPv4Address

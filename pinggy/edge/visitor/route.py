@@ -23,6 +23,7 @@ from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
 from pinggy.edge.stream import Cause, Stream, StreamRefused
 from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.verdict import admit
 from pinggy.http.answer import Answer
@@ -69,7 +70,7 @@ class Route:
     """
     The way of one visitor's requests, one at a time; *stay* is his connection's. One who has come by another edge may
     go to the tunnel *only*, and to no other; where (*last_hop*) his requests alone have, and not his connection, that
-    edge looks for another way itself.
+    edge looks for another way itself. One whose TLS ended here, *secured*, may go where that is for.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Route:
         clock: IReactorTime,
         only: str | None = None,
         last_hop: bool = False,
+        secured: Secured | None = None,
     ) -> None:
         self._traveller = traveller
         self._tunnels = tunnels
         self._elsewhere = elsewhere
         self._only = only
         self._last_hop = last_hop
+        self._secured = secured
         self._face = face
         self._stay = stay
         self._visit = Visit(address=str(stay.address), secure=secure)
@@ -129,9 +132,10 @@ class Route:
 
     def _find(self, head: RequestHead) -> None:
         self._tries += 1
-        label = label_of_host(normal_host(head.host), self._face.domain)
+        host = normal_host(head.host)
+        label = label_of_host(host, self._face.domain)
         live = self._tunnels.by_name(label) if label else None
-        if self._only is not None and label != self._only:
+        if not self._is_for(host, label):
             self._traveller.answered(answers.MISDIRECTED)
         elif label is None:
             self._traveller.answered(answers.NO_TUNNEL)
@@ -142,11 +146,17 @@ class Route:
         else:
             self._visit_here(head, live)
 
+    def _is_for(self, host: str, label: str | None) -> bool:
+        """Whether the visitor's connection may be used for *host* at all."""
+        if self._only is not None and label != self._only:
+            return False
+        return self._secured is None or self._secured.is_for(host)
+
     # -- a tunnel of this edge -------------------------------------------------------------------------------------
 
     def _visit_here(self, head: RequestHead, live: LiveForwarding) -> None:
         if live.forwarding.kind is not Kind.HTTP:
-            self._traveller.answered(answers.NO_WEB_HERE)
+            self._traveller.answered(self._no_web(live.forwarding.kind))
             return
         self._waiting = policy = live.tunnel.policy()
         policy.addCallbacks(self._in_force, self._never_in_force, (head, live), {}, (head, live)).addErrback(
@@ -278,8 +288,12 @@ class Route:
                 self._find(onward.head)
             case Nowhere(kind=None):
                 self._nobody()
-            case Nowhere():
-                self._traveller.answered(answers.NO_WEB_HERE)
+            case Nowhere(kind=kind):
+                self._traveller.answered(self._no_web(kind))
+
+    def _no_web(self, kind: Kind | None) -> Answer:
+        """To one that has TLS to itself a connection leads whose hello names it, and no request of another one."""
+        return answers.MISDIRECTED if self._visit.secure and kind in (Kind.TLS, Kind.TLSTCP) else answers.NO_WEB_HERE
 
     def _nobody(self) -> None:
         if self._last_hop:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.certificates.context import HTTP_1_1
+from pinggy.certificates.pair import Shown
 from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
@@ -26,6 +27,7 @@ from pinggy.edge.relay import Relay
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.raw import NotAdmitted, admitted, relay_to
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.tls_transport import TlsTransport
 from pinggy.http.clienthello import ClientHello, HelloReader, MalformedHello
 from pinggy.tunnel.names import label_of_host
@@ -43,17 +45,16 @@ class TlsDoor:
     """
     What every `TlsVisitor` needs.
 
-    *inside* makes the protocol that meets a visitor within the TLS that ends here: of this peer, with this SNI host. It
-    bounds the time of the handshake too. *protocols* are what he may choose for it (ALPN), the most wanted first.
-    Tunnels that are not here may be *elsewhere*. One who has come by another edge may name the tunnel *only*, and no
-    other.
+    *inside* makes the protocol that meets a visitor within the TLS that ends here, and bounds the time of the handshake
+    too. *protocols* are what he may choose for it (ALPN), the most wanted first. Tunnels that are not here may be
+    *elsewhere*. One who has come by another edge may name the tunnel *only*, and no other.
     """
 
     tunnels: Tunnels
     domain: str
     certificates: Certificates
     clock: IReactorTime
-    inside: Callable[[Peer, str | None], IProtocol]
+    inside: Callable[[Peer, Secured], IProtocol]
     protocols: tuple[bytes, ...] = (HTTP_1_1,)
     elsewhere: Elsewhere = field(default_factory=NothingElsewhere)
     only: str | None = None
@@ -70,12 +71,12 @@ class TlsVisitor(Protocol):
         self._peer = peer
         self._reader = HelloReader()
         self._read = False
-        self._is_timed = False
         self._deadline = Deadline(door.clock, self._too_late)
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
 
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
+        self._deadline.set(HELLO)
 
     def dataReceived(self, data: bytes) -> None:
         if self._read:
@@ -88,11 +89,6 @@ class TlsVisitor(Protocol):
                 self._route(server_name)
             case MalformedHello():
                 self._transport.loseConnection()
-            case None:
-                # Most hellos come whole, and need none.
-                if not self._is_timed:
-                    self._is_timed = True
-                    self._deadline.set(HELLO)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._deadline.stop()
@@ -164,7 +160,8 @@ class TlsVisitor(Protocol):
 
         def go_on(_: object) -> None:
             if is_raw:
-                tls = self._speak_tls(server_name, _TlsTcpVisitor(live, self._peer, self._door.clock), ())
+                shown = self._door.certificates.for_server_name(server_name)
+                tls = self._speak_tls(shown, _TlsTcpVisitor(live, self._peer, self._door.clock), ())
             else:
                 tls = self._end_tls(server_name)
             tls.admit(live.tunnel, self._peer.host)
@@ -191,10 +188,10 @@ class TlsVisitor(Protocol):
 
     def _end_tls(self, server_name: str | None) -> TlsTransport:
         """For HTTP, of the version that he chooses, or for SSH, which chooses none."""
-        return self._speak_tls(server_name, self._door.inside(self._peer, server_name), self._door.protocols)
-
-    def _speak_tls(self, server_name: str | None, inside: IProtocol, protocols: tuple[bytes, ...]) -> TlsTransport:
         shown = self._door.certificates.for_server_name(server_name)
+        return self._speak_tls(shown, self._door.inside(self._peer, Secured(server_name, shown)), self._door.protocols)
+
+    def _speak_tls(self, shown: Shown, inside: IProtocol, protocols: tuple[bytes, ...]) -> TlsTransport:
         tls = TlsTransport(shown, protocols, inside, self._door.clock)
         self._hand_over(tls)
         return tls

@@ -22,6 +22,7 @@ from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.accept import Medium, medium_for
@@ -68,9 +69,9 @@ class _State(Enum):
 @implementer(IHalfCloseableProtocol)
 class WebVisitor(Protocol):
     """
-    For plain HTTP and for HTTP inside TLS that ended here (*secure*). *server_name* is the host that the TLS hello
-    named: it stands in for the Host of an HTTP/1.0 request that has none. For *only* and *last_hop* see `Route`; of
-    the last hop, TLS has been ended at another edge.
+    For plain HTTP and for HTTP inside TLS (*secure*). Where that ended here, the host of *secured* stands in for the
+    Host of an HTTP/1.0 request that has none; of the last hop, it was ended at another edge. For *only* and *last_hop*
+    see `Route`.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class WebVisitor(Protocol):
         clock: IReactorTime,
         limits: WebLimits,
         elsewhere: Elsewhere | None = None,
-        server_name: str | None = None,
+        secured: Secured | None = None,
         only: str | None = None,
         last_hop: bool = False,
     ) -> None:
@@ -98,11 +99,12 @@ class WebVisitor(Protocol):
             clock=clock,
             only=only,
             last_hop=last_hop,
+            secured=secured,
         )
         self._over_tls = secure and not last_hop
         self._last_hop = last_hop
         self._limits = limits
-        self._server_name = server_name
+        self._server_name = None if secured is None else secured.server_name
         self._state = _State.READING
         self._deadline = Deadline(clock, self._overdue)
         self._heads = HeadCollector(limits.head_bytes, empty_line_first=True)

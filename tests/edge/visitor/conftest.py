@@ -25,6 +25,7 @@ from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.port import PublicPort
+from pinggy.edge.visitor.secured import Secured
 from pinggy.tunnel.policy import Network
 
 reactor = cast(Any, the_reactor)
@@ -91,15 +92,15 @@ class SshClients(Factory[Any]):
         return Answering(f"ssh {addr.host}")
 
 
-def web(peer: Peer, secure: bool, server_name: str | None) -> Answering:
-    return Answering(f"web {peer.host} {secure} {server_name}")
+def web(peer: Peer, secure: bool, secured: Secured | None) -> Answering:
+    return Answering(f"web {peer.host} {secure} {None if secured is None else secured.server_name}")
 
 
 class SpeaksFirst(Protocol):
     """Stands in for HTTP/2, whose server need not wait for a word: says who it is for, and closes."""
 
-    def __init__(self, peer: Peer, server_name: str | None) -> None:
-        self._said = f"h2 {peer.host} {server_name}".encode()
+    def __init__(self, peer: Peer, secured: Secured) -> None:
+        self._said = f"h2 {peer.host} {secured.server_name}".encode()
 
     def connectionMade(self) -> None:
         assert self.transport is not None
@@ -117,7 +118,7 @@ class Edge:
     ssh: SshClients = field(default_factory=SshClients)
     most: int = 50
     port: int = 0
-    h2: Callable[[Peer, str | None], IProtocol] | None = None
+    h2: Callable[[Peer, Secured], IProtocol] | None = None
     proxies: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
-from tests.edge.visitor.visits import Visit
+from tests.edge.visitor.visits import Visit, secured
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
@@ -324,7 +324,7 @@ def test_a_visitor_of_http_1_0_may_ask_to_keep_the_connection() -> None:
 
 
 def test_the_name_of_the_tls_hello_stands_in_for_a_missing_host() -> None:
-    visit = Visit(secure=True, server_name="shop.a.example")
+    visit = Visit(secure=True, secured=secured("shop.a.example"))
     visit.say(b"GET / HTTP/1.0\r\n\r\n")
     assert b"\r\nHost: shop.a.example\r\n" in visit.asked()
     visit.leave()

@@ -8,15 +8,29 @@ from copy import copy
 
 from twisted.internet.task import Clock
 
+from pinggy.certificates.names import covers
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.web import WebLimits, WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
 
 FACE = PublicFace(domain="a.example", http_port=7080, https_port=7443)
+
+
+class Names(frozenset[str]):
+    """The names of a certificate."""
+
+    def covers(self, host: str) -> bool:
+        return covers(self, host)
+
+
+def secured(server_name: str | None, *names: str) -> Secured:
+    """By a certificate with *names*, or the one of every tunnel."""
+    return Secured(server_name, Names(names or ("a.example", "*.a.example")))
 
 
 class Visit:
@@ -27,7 +41,7 @@ class Visit:
         *lives: LiveForwarding,
         secure: bool = False,
         host: str = "192.0.2.7",
-        server_name: str | None = None,
+        secured: Secured | None = None,
         limits: WebLimits | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
@@ -42,7 +56,7 @@ class Visit:
         self.client = shop.tunnel.client
         self.clock = Clock()
         self._transports: list[VisitorTransport] = []
-        self._connect(host, secure=secure, limits=limits, server_name=server_name, elsewhere=elsewhere)
+        self._connect(host, secure=secure, limits=limits, secured=secured, elsewhere=elsewhere)
 
     def _connect(
         self,
@@ -50,7 +64,7 @@ class Visit:
         *,
         secure: bool = False,
         limits: WebLimits | None = None,
-        server_name: str | None = None,
+        secured: Secured | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         self.protocol = WebVisitor(
@@ -60,7 +74,7 @@ class Visit:
             secure=secure,
             clock=self.clock,
             limits=limits or WebLimits(),
-            server_name=server_name,
+            secured=secured,
             elsewhere=elsewhere,
         )
         self.transport = VisitorTransport(self.protocol, host)
