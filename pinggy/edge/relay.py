@@ -43,6 +43,9 @@ from pinggy.edge.counted import Counted
 from pinggy.edge.stream import Stream
 from pinggy.edge.tunnels import LiveTunnel, Presence
 
+# Bytes of a first read, at most, after which no more are likely to come before the stream is there: to pause reading and
+# resume it would be two system calls for nothing.
+SHORT = 2048
 # Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
 LINGER = 10.0
 # Seconds more for what is still unsent; then the connection is reset.
@@ -55,7 +58,8 @@ class Relay(Protocol):
     The protocol of a visitor's transport and the receiver of a stream.
 
     Made with the transport (`makeConnection`), later joined to a stream (`join`) or refused (`refuse`). Bytes that come
-    before are held: what one read brings, then reading is paused. Its *tunnel* is told `stream_over` once.
+    before are held: what one read brings, or a short one and the next; then reading is paused. Its *tunnel* is told
+    `stream_over` once.
     """
 
     def __init__(self, tunnel: Counted, clock: IReactorTime) -> None:
@@ -121,18 +125,21 @@ class Relay(Protocol):
             self._tally.received += len(data)
             stream.write(data)
         elif not self._over:
+            if self._held or len(data) > SHORT:
+                self._transport.pauseProducing()
             self._held.append(data)
-            self._transport.pauseProducing()
 
     def readConnectionLost(self) -> None:
         self._visitor_ended = True
         if self._over:
             self._transport.loseConnection()
         elif self._stream is not None:
-            self._stream.end()
             if self._client_ended:
+                # That it ends is said by this too.
                 self._stream.close()
                 self._close_visitor()
+            else:
+                self._stream.end()
 
     def writeConnectionLost(self) -> None:
         """Our FIN has been sent."""
@@ -152,7 +159,7 @@ class Relay(Protocol):
         if stream is None:
             return
         # Many a program closes TCP without closing TLS before: what it sent counts nevertheless.
-        if reason.check(ConnectionDone) or (self._is_tls and reason.check(ConnectionLost)):
+        if isinstance(reason.value, (ConnectionDone, ConnectionLost) if self._is_tls else ConnectionDone):
             stream.end()
             stream.close()
         else:

@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 
-from pinggy.edge.relay import LAST_BYTES, LINGER, Relay
+from pinggy.edge.relay import LAST_BYTES, LINGER, SHORT, Relay
 from pinggy.edge.tunnels import LiveTunnel
 from tests.support.streams import VISITOR, FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -86,7 +86,6 @@ def test_the_client_ends_first(joined: Joined) -> None:
     joined.visitor.sends(b"more")
     joined.visitor.sends_fin()
     assert joined.stream.written == b"more"
-    assert joined.stream.ended
     assert joined.stream.closed
     assert joined.visitor.disconnecting
     joined.visitor.closes()
@@ -191,14 +190,25 @@ def test_the_tunnel_is_told_once(joined: Joined) -> None:
 # -- until there is a stream --------------------------------------------------------------------------------------
 
 
-def test_what_comes_before_the_stream_is_held_and_no_more_is_read() -> None:
+@pytest.mark.parametrize("early", [[b"early", b" and more"], [bytes(SHORT + 1)]])
+def test_what_comes_before_the_stream_is_held_and_no_more_is_read(early: list[bytes]) -> None:
     joined = Joined(join=False)
-    joined.visitor.sends(b"early")
+    for data in early:
+        assert not joined.visitor.paused
+        joined.visitor.sends(data)
     assert joined.visitor.paused
     joined.relay.join(joined.stream)
-    assert joined.stream.written == b"early"
+    assert joined.stream.written == b"".join(early)
     assert not joined.visitor.paused
-    assert joined.tunnel.tally.received == 5
+    assert joined.tunnel.tally.received == len(b"".join(early))
+
+
+def test_after_a_short_word_the_reading_goes_on_until_the_stream_is_there() -> None:
+    joined = Joined(join=False)
+    joined.visitor.sends(bytes(SHORT))
+    assert not joined.visitor.paused
+    joined.relay.join(joined.stream)
+    assert joined.stream.written == bytes(SHORT)
 
 
 def test_a_stream_that_is_full_from_the_start() -> None:
@@ -211,10 +221,10 @@ def test_a_stream_that_is_full_from_the_start() -> None:
 
 def test_a_fin_before_the_stream_is_passed_on() -> None:
     joined = Joined(join=False)
-    joined.visitor.sends(b"early")
+    joined.visitor.sends(bytes(SHORT + 1))
     joined.visitor.sends_fin()
     joined.relay.join(joined.stream)
-    assert joined.stream.written == b"early"
+    assert joined.stream.written == bytes(SHORT + 1)
     assert joined.stream.ended
     assert joined.visitor.paused
 

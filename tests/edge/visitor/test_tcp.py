@@ -105,7 +105,7 @@ async def test_the_visitor_goes_on_after_the_clients_end(tcp: Tcp) -> None:
     assert await visiting == b"goodbye"
     await tcp.limit.empty()
     assert stream.written == b"I have heard: goodbye"
-    assert stream.ended
+    assert stream.closed
 
 
 @pytest_twisted.ensureDeferred
