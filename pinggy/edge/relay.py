@@ -43,8 +43,8 @@ from pinggy.edge.counted import Counted
 from pinggy.edge.stream import Stream
 from pinggy.edge.tunnels import LiveTunnel, Presence
 
-# Bytes of a first read, at most, after which no more are likely to come before the stream is there: to pause reading and
-# resume it would be two system calls for nothing.
+# Bytes of a first read, at most, after which no more are likely to come before the stream is there: to pause reading
+# and to resume it would be two system calls for nothing.
 SHORT = 2048
 # Seconds that a visitor has, when the stream is over, to take the last bytes and say that he sends no more.
 LINGER = 10.0
