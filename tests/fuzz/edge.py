@@ -1,8 +1,8 @@
 """
-The edge in memory, between one visitor and the recording local servers of two tunnels.
+The edge in memory, between some visitors and the recording local servers of two tunnels.
 
-Who acts next is drawn: the visitor's next piece, a local server's next piece, a stream that opens at last, somebody who
-stops reading and goes on later. Nobody is told anything that a real transport would hold back.
+Who acts next is drawn: a visitor's next piece, a local server's next piece, a stream that opens at last, somebody who
+leaves, or stops reading and goes on later. Nobody is told anything that a real transport would hold back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.fuzz.mutations import split
 from tests.fuzz.responses import Then
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.strict_http import Message, read_exchange, read_request
+from tests.support.transports import VisitorTransport
 
-ADDRESS = "192.0.2.7"
 _MOST_TURNS = 50_000
 
 
@@ -39,34 +39,37 @@ class Attempt:
 @dataclass(slots=True)
 class Record:
     """
-    All that happened. *sent* is what the edge took of the visitor's bytes, *fin* that he said he sends no more,
-    *closed* and *aborted* what the edge did with his connection.
+    All that happened to one visitor. *sent* is what the edge took of his bytes, *fin* that he said he sends no more,
+    *left* that he was gone all at once; *closed* and *aborted* what the edge did with his connection. *attempts* are
+    his alone.
     """
 
+    address: str
     sent: bytes = b""
     fin: bool = False
+    left: bool = False
     heard: bytes = b""
     closed: bool = False
     aborted: bool = False
     attempts: list[Attempt] = field(default_factory=list)
-    servers: list[LocalServer] = field(default_factory=list)
 
 
 class LocalServer:
     """
     Behind one stream. It answers each request when it is whole, a few when their head is there; after a 101 it sends
     back what it hears. *said* is what it sent, *ended* that it sent it to the end, *raw* what it heard after a 101.
+    *note* is told of each request as it begins.
     """
 
-    def __init__(self, stream: FakeStream, record: Record, chance: Random) -> None:
+    def __init__(self, stream: FakeStream, note: Callable[[Attempt], None], chance: Random) -> None:
         self.stream = stream
         self.said = b""
         self.raw = b""
         self.ended = False
         self.over = False
         self.switched = False
-        self.requests = 0
-        self._record = record
+        self.attempts: list[Attempt] = []
+        self._note = note
         self._chance = chance
         self._read = 0
         self._seen = 0
@@ -84,10 +87,6 @@ class LocalServer:
                 self._coming += [b"<" + come + b">"]
                 return
             request = read_request(come)
-            if not request.has_head:
-                assert not request.is_whole
-                self._record_nonsense(request)
-                return
             attempt = self._attempt(request)
             if request.is_whole:
                 self._read = self._seen - len(request.rest)
@@ -115,23 +114,13 @@ class LocalServer:
             self._note_early()
             self.stream.client_sends(said)
 
-    def unread(self) -> bytes:
-        """What no request has been made of."""
-        return bytes(self.stream.written[self._read :])
-
     def _attempt(self, request: Message) -> Attempt:
         if self._current is None:
-            self._current = Attempt(self, self.requests, request)
-            self.requests += 1
-            self._record.attempts.append(self._current)
+            self._current = Attempt(self, len(self.attempts), request)
+            self.attempts.append(self._current)
+            self._note(self._current)
         self._current.request = request
         return self._current
-
-    def _record_nonsense(self, request: Message) -> None:
-        """Heads are sent whole: what is none yet is nothing that may be here."""
-        self._current = Attempt(self, self.requests, request)
-        self._record.attempts.append(self._current)
-        self.requests += 1
 
     def _answer(self, attempt: Attempt) -> None:
         if attempt.answered or self.switched:
@@ -149,26 +138,82 @@ class LocalServer:
         if attempt is None or not attempt.answered or attempt.request.is_whole or attempt.early:
             return
         said = self.said
-        for each in (each for each in self._record.attempts if each.server is self and each is not attempt):
+        for each in self.attempts[:-1]:
             said = read_exchange(said, each.request.start[0])[1].rest
         attempt.early = read_exchange(said, attempt.request.start[0])[1].has_head
 
 
-class EdgeInMemory:
-    """One visitor connection, from its first byte until nothing moves any more; then *record* is complete."""
+class Side:
+    """One visitor: what he has yet to send, and what has become of him."""
 
-    def __init__(self, pieces: Sequence[bytes], chance: Random) -> None:
-        self.record = Record()
+    def __init__(self, visit: Visit, record: Record, pieces: Sequence[bytes], chance: Random) -> None:
+        self.visit = visit
+        self.record = record
+        self._pieces = list(pieces)
+        self._will_end = chance.random() < 0.5
+        self._will_leave = chance.random() < 0.05
+
+    @property
+    def transport(self) -> VisitorTransport:
+        return self.visit.transport
+
+    @property
+    def is_shut(self) -> bool:
+        return self.record.left or self.transport.disconnecting or self.transport.aborted
+
+    def actions(self) -> list[Callable[[], None]]:
+        if self.is_shut:
+            return []
+        if self._pieces:
+            return [] if self.transport.paused else [self._say]
+        if self._will_leave:
+            return [self._leave]
+        return [self._end] if self._will_end and not self.record.fin else []
+
+    def can_stop_reading(self) -> bool:
+        return self.transport.producer is not None and not self.is_shut
+
+    def close(self) -> None:
+        self.record.aborted = self.transport.aborted
+        self.record.closed = bool(self.transport.half_closed or self.is_shut)
+        self.record.heard = self.visit.heard()
+
+    def _say(self) -> None:
+        piece = self._pieces.pop(0)
+        self.record.sent += piece
+        self.visit.say(piece)
+
+    def _end(self) -> None:
+        self.record.fin = True
+        self.transport.sends_fin()
+
+    def _leave(self) -> None:
+        self.record.left = True
+        self.transport.resets()
+
+
+class EdgeInMemory:
+    """*connections* are what each visitor sends, in pieces. `run` returns when nothing moves any more."""
+
+    def __init__(self, connections: Sequence[Sequence[bytes]], chance: Random) -> None:
         self._chance = chance
         self._clients = [FakeClient(slow=chance.random() < 0.2) for _ in range(2)]
         shop, blog = self._clients
-        self._visit = Visit(live_forwarding(shop), live_forwarding(blog, name="blog"), host=ADDRESS)
-        self._pieces = list(pieces)
-        self._will_end = chance.random() < 0.5
+        first = Visit(live_forwarding(shop), live_forwarding(blog, name="blog"), host="192.0.2.0")
+        self._sides: dict[str, Side] = {}
+        for number, pieces in enumerate(connections):
+            address = f"192.0.2.{number}"
+            visit = first if number == 0 else first.another(address)
+            self._sides[address] = Side(visit, Record(address), pieces, chance)
+        self._visit = first
         self._restless = chance.random() < 0.3
-        self._known: dict[int, LocalServer] = {}
+        self.servers: list[LocalServer] = []
 
-    def run(self) -> Record:
+    @property
+    def records(self) -> list[Record]:
+        return [each.record for each in self._sides.values()]
+
+    def run(self) -> None:
         for _ in range(_MOST_TURNS):
             self._look()
             actions = self._actions()
@@ -183,33 +228,18 @@ class EdgeInMemory:
             self._visit.clock.advance(0)
         else:
             raise AssertionError("it never comes to rest")
-        self._finish()
-        return self.record
+        for side in self._sides.values():
+            side.close()
+        self._visit.leave()
 
     # -- who may act -------------------------------------------------------------------------------------------------
 
     def _actions(self) -> list[Callable[[], None]]:
-        actions: list[Callable[[], None]] = [each.speak for each in self.record.servers if each.may_speak]
-        if not self._is_shut:
-            if self._pieces and not self._visit.transport.paused:
-                actions.append(self._say)
-            elif not self._pieces and self._will_end and not self.record.fin:
-                actions.append(self._say_fin)
+        actions: list[Callable[[], None]] = [each.speak for each in self.servers if each.may_speak]
+        for side in self._sides.values():
+            actions += side.actions()
         actions += [self._open for client in self._clients if client.asked]
         return actions
-
-    @property
-    def _is_shut(self) -> bool:
-        return self._visit.transport.disconnecting or self._visit.transport.aborted
-
-    def _say(self) -> None:
-        piece = self._pieces.pop(0)
-        self.record.sent += piece
-        self._visit.say(piece)
-
-    def _say_fin(self) -> None:
-        self.record.fin = True
-        self._visit.transport.sends_fin()
 
     def _open(self) -> None:
         client = next(each for each in self._clients if each.asked)
@@ -218,36 +248,37 @@ class EdgeInMemory:
         client.asked.pop(0).callback(stream)
 
     def _look(self) -> None:
+        known = {id(each.stream) for each in self.servers}
         for client in self._clients:
-            for stream in client.opened:
-                if id(stream) not in self._known:
-                    server = self._known[id(stream)] = LocalServer(stream, self.record, self._chance)
-                    self.record.servers.append(server)
-        for server in self.record.servers:
+            new = [each for each in client.opened if id(each) not in known]
+            self.servers += [LocalServer(each, self._note, self._chance) for each in new]
+        for server in self.servers:
             server.hear()
+
+    def _note(self, attempt: Attempt) -> None:
+        """Whose it is, the edge itself says."""
+        says = b"".join(attempt.request.values(b"x-forwarded-for")).decode("latin-1")
+        assert says in self._sides, f"nobody's request: {attempt.request}"
+        self._sides[says].record.attempts.append(attempt)
 
     # -- who reads and who does not ----------------------------------------------------------------------------------
 
     def _disturb(self) -> None:
-        streams = [each.stream for each in self.record.servers if not each.stream.over and each.stream.receiver]
+        streams = [each.stream for each in self.servers if not each.stream.over and each.stream.receiver]
+        readers = [each for each in self._sides.values() if each.can_stop_reading()]
         if streams and self._chance.random() < 0.5:
             stream = self._chance.choice(streams)
             self._chance.choice((stream.client_is_full, stream.client_drains))()
-        elif self._visit.transport.producer is not None and not self._is_shut:
-            self._chance.choice((self._visit.transport.is_full, self._visit.transport.drains))()
+        elif readers:
+            transport = self._chance.choice(readers).transport
+            self._chance.choice((transport.is_full, transport.drains))()
 
     def _calm(self) -> None:
         """Everybody reads again, from now on."""
         self._restless = False
-        for each in self.record.servers:
-            if not each.stream.over and each.stream.receiver:
-                each.stream.client_drains()
-        if self._visit.transport.producer is not None and not self._is_shut:
-            self._visit.transport.drains()
-
-    def _finish(self) -> None:
-        transport = self._visit.transport
-        self.record.aborted = transport.aborted
-        self.record.closed = bool(transport.half_closed or transport.disconnecting or transport.aborted)
-        self.record.heard = self._visit.heard()
-        self._visit.leave()
+        for server in self.servers:
+            if not server.stream.over and server.stream.receiver:
+                server.stream.client_drains()
+        for side in self._sides.values():
+            if side.can_stop_reading():
+                side.transport.drains()

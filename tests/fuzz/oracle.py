@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.fuzz.edge import ADDRESS, Attempt, Record
+from tests.fuzz.edge import Attempt, LocalServer, Record
 from tests.fuzz.requests import HERE
-from tests.support.strict_http import End, Field, Message, read_exchange, read_request
+from tests.support.strict_http import End, Field, Message, read_exchange, read_request, read_requests
 
 _HOP = frozenset(b"connection keep-alive proxy-connection te transfer-encoding upgrade".split())
 _OURS = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split())
@@ -42,6 +42,18 @@ class Exchange:
     final: Message
 
 
+def check_shares(servers: Iterable[LocalServer]) -> None:
+    """A connection that somebody has authenticated (NTLM, Negotiate) is nobody else's. Raises `Wrong`."""
+    for server in servers:
+        owner: bytes | None = None
+        for attempt in server.attempts:
+            whose = attempt.request.values(b"x-forwarded-for")[0]
+            _holds(owner in (None, whose), f"{whose!r} has a stream that {owner!r} has authenticated")
+            schemes = [each[:9].lower() for each in attempt.request.values(b"authorization")]
+            if any(each.startswith((b"negotiate", b"ntlm")) for each in schemes):
+                owner = whose
+
+
 class Oracle:
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -50,6 +62,9 @@ class Oracle:
 
     def check(self) -> None:
         """Raises `Wrong`."""
+        if self._record.left:
+            self._was_asked_for()
+            return
         rest = self._record.sent
         while rest:
             request = read_request(rest)
@@ -61,6 +76,14 @@ class Oracle:
         _holds(not self._heard, f"the visitor hears more: {self._heard[:80]!r}")
         left = [bytes(each.server.stream.written[:80]) for each in self._attempts]
         _holds(not left, f"what nobody asked for reached a local server: {left}")
+
+    def _was_asked_for(self) -> None:
+        """Of one who left in the middle: what reached a local server are his requests, in their order."""
+        requests = [each for each in read_requests(self._record.sent) if each.has_head]
+        for attempt in self._attempts:
+            while requests and not _is_same_request(requests[0], attempt.request, self._record.address):
+                requests.pop(0)
+            _holds(requests, f"what nobody asked for reached a local server: {attempt.request}")
 
     def _one(self, request: Message) -> bool:
         """Whether another one may follow."""
@@ -107,7 +130,7 @@ class Oracle:
         """The last attempt: a request may be sent again where a kept stream turned out to be dead."""
         while self._attempts:
             attempt = self._attempts.pop(0)
-            _same_request(request, attempt.request)
+            _same_request(request, attempt.request, self._record.address)
             again = request.is_whole and not request.has_content and request.start[0] in _IDEMPOTENT
             if not (again and attempt.place and self._died(attempt)):
                 return attempt
@@ -123,13 +146,9 @@ class Oracle:
     def _bytes_of(self, attempt: Attempt) -> bytes:
         """What the local server said after its whole answers to earlier requests of this stream."""
         said = attempt.server.said
-        for each in self._before(attempt):
+        for each in attempt.server.attempts[: attempt.place]:
             said = _exchange(said, each.request.start[0], ended=attempt.server.ended)[1]
         return said
-
-    def _before(self, attempt: Attempt) -> Iterable[Attempt]:
-        mine = [each for each in self._record.attempts if each.server is attempt.server]
-        return mine[: attempt.place]
 
     def _answer_of(self, attempt: Attempt) -> Exchange:
         return _exchange(self._bytes_of(attempt), attempt.request.start[0], ended=attempt.server.ended)[0]
@@ -215,14 +234,14 @@ def _exchange(data: bytes, method: bytes, *, ended: bool) -> tuple[Exchange, byt
     return Exchange(interim, final), final.rest
 
 
-def _same_request(wanted: Message, got: Message) -> None:
+def _same_request(wanted: Message, got: Message, address: str) -> None:
     _holds(got.has_head, f"what reached the local server is not well formed: {got.why}")
     _same(got.start, wanted.start, "method and target")
     _same(got.version, b"1.1", "version")
     _same(got.host, wanted.host, "host")
     _same(_besides(got, _OURS), _onward(wanted), "fields")
     _holds(got.tokens(b"connection") in ([], [b"upgrade"]), "the hop to the local server is told more than Upgrade")
-    _same(got.values(b"x-forwarded-for"), [ADDRESS.encode()], "what is said of the visitor")
+    _same(got.values(b"x-forwarded-for"), [address.encode()], "what is said of the visitor")
     _same([each.lower() for each in got.values(b"x-forwarded-host")], [wanted.host.lower()], "what is said of the host")
     protocols = {each.partition(b"/")[0] for each in got.tokens(b"upgrade")}
     _holds(not protocols & {b"h2c", b"http", b"tls"}, "an upgrade that hides requests")
@@ -233,6 +252,14 @@ def _same_request(wanted: Message, got: Message) -> None:
     else:
         _holds(got.end is End.SHORT, f"content that is not well formed: {got.why}")
         _holds(wanted.content.startswith(got.content), "content that the visitor did not send")
+
+
+def _is_same_request(wanted: Message, got: Message, address: str) -> bool:
+    try:
+        _same_request(wanted, got, address)
+    except Wrong:
+        return False
+    return True
 
 
 def _onward(request: Message) -> list[Field]:

@@ -57,6 +57,7 @@ _FIELDS = (
     b"Expect: 100-continue",
     b"Content-Type: text/plain",
     b"Authorization: Basic YTpi",
+    b"Authorization: Negotiate YTpi",
     b"Range: bytes=0-3",
     b"!#$%&'*+.^_`|~0: odd",
 )

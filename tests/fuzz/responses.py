@@ -42,6 +42,7 @@ _FIELDS = (
     b"Keep-Alive: timeout=5",
     b"Trailer: X-Sum",
     b"Vary: *",
+    b"WWW-Authenticate: NTLM",
     b"Upgrade: h2c",
 )
 _CONTENTS = (

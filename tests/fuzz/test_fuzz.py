@@ -27,11 +27,11 @@ def test_what_reaches_a_local_server_is_what_a_strict_reader_reads(first: int) -
 @pytest.mark.parametrize("data", [GET + POST, POST + CHUNKS, CHUNKS + GET], ids=["length", "both", "chunks"])
 def test_every_split(data: bytes) -> None:
     for at in range(len(data) + 1):
-        judge([data[:at], data[at:]], Random(at), f"split at {at}")
+        judge([[data[:at], data[at:]]], Random(at), f"split at {at}")
 
 
 @pytest.mark.parametrize("poison", POISON)
 def test_every_poison_at_every_place(poison: bytes) -> None:
     for at in range(0, len(POST + CHUNKS), 3):
         data = (POST + CHUNKS)[:at] + poison + (POST + CHUNKS)[at:]
-        judge([data], Random(at), f"{poison!r} at {at}")
+        judge([[data]], Random(at), f"{poison!r} at {at}")

@@ -154,7 +154,10 @@ def _head(message: Message, data: bytes) -> tuple[bytes, bytes]:
         found = _FIELD_LINE.match(line)
         if found is None:
             raise _Refused("a field line is not well formed")
-        fields.append((found[1].lower(), found[2].rstrip(b" \t")))
+        name, value = found[1].lower(), found[2].rstrip(b" \t")
+        if name == b"transfer-encoding" and found[2].rstrip(b" ") != value:
+            raise _Refused("a tab behind a coding")  # which some readers take for another coding
+        fields.append((name, value))
     message.fields = tuple(fields)
     return lines[0], data[end + 4 :]
 
