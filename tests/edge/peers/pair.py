@@ -29,11 +29,12 @@ from pinggy.edge.peers.identity import Identity
 from pinggy.edge.peers.link import Link
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.tcp import TcpVisitor
+from pinggy.http.proxyprotocol import Endpoint
 from pinggy.wire.places import Certified, Certify
 from tests.support.transports import VisitorTransport
 
 DOMAIN = "a.example"
-VISITOR = Peer("192.0.2.7", 40000)
+VISITOR = Peer("192.0.2.7", 40000, Endpoint("198.51.100.1", 20001))
 
 
 @cache

@@ -12,6 +12,7 @@ from pinggy.edge.peers.arrivals import GREETING, HANDSHAKE, PATIENCE, WAITING, A
 from pinggy.edge.peers.greeting import Verdict, said
 from pinggy.edge.peers.link import CLOSING, Link, LinkLost
 from pinggy.tunnel.arguments import parse_policy
+from pinggy.tunnel.policy import Policy, ProxyProtocol
 from pinggy.tunnel.request import Kind
 from tests.edge.peers.pair import DOMAIN, VISITOR, Far, Joined, PeerTransport, passage
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
@@ -43,9 +44,11 @@ class Noted:
 class Visit:
     """One who is through to the tunnel ``port`` of *far*: his receiver *noted*, the client's *stream*."""
 
-    def __init__(self, far: Far, first: bytes = b"", joined: Joined | None = None) -> None:
+    def __init__(
+        self, far: Far, first: bytes = b"", joined: Joined | None = None, policy: Policy | None = None
+    ) -> None:
         self.client = FakeClient()
-        self.live = live_forwarding(self.client, kind=Kind.TCP, name="port", port=20001, epoch=7)
+        self.live = live_forwarding(self.client, kind=Kind.TCP, name="port", port=20001, epoch=7, policy=policy)
         far.tunnels.add(self.live)
         self.joined = joined or Joined(far)
         verdict = asked(self.joined.link, first=first)
@@ -88,6 +91,11 @@ def test_bytes_pass_both_ways_and_the_first_ones_with_the_question(far: Far) -> 
     assert visit.noted.received == b"x" * 100_000
     # They are counted where the tunnel is.
     assert (visit.live.tunnel.tally.received, visit.live.tunnel.tally.sent) == (11, 100_000)
+
+
+def test_the_local_server_is_told_who_he_is_and_what_he_came_to(far: Far) -> None:
+    visit = Visit(far, first=b"hello", policy=Policy(haproxy=ProxyProtocol.V1))
+    assert bytes(visit.stream.written) == b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 20001\r\nhello"
 
 
 def test_each_way_ends_by_itself(far: Far) -> None:
