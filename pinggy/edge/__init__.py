@@ -8,9 +8,11 @@ client
 opening
     THE chain: authorize -> publish -> probe -> live, and its undoing.
 tunnels
-    the live ones, by name and by port.
+    the live ones, by name and by port; who is present at each, and `throttle`: who has asked or guessed too often.
 answers
     what the edge says to visitors itself, each answer named by what happened.
+exchange
+    the seam between HTTP visitors and local servers; `limited` stands in it where content has no length.
 client_tunnel
     one client's, from the login to the end: `watchers` are told of it, `linger` is how long its records stay.
 drain

@@ -125,7 +125,7 @@ class LiveTunnel:
             for each in list(self.present):
                 if each in self.present and not policy.admits(ipaddress.ip_address(each.host)):
                     each.cut()
-        if (policy.haproxy, policy.local_tls, policy.h2) != (before.haproxy, before.local_tls, before.h2):
+        if policy.leg != before.leg:
             for kept in list(self.kept):
                 kept.close_if_idle()
 

@@ -74,6 +74,11 @@ class Policy:
     limit: int | None = None
     h2: bool = False
 
+    @property
+    def leg(self) -> object:
+        """How a stream to the local server begins: what began by an equal one serves under this policy too."""
+        return self.haproxy, self.local_tls, self.h2
+
     def admits(self, visitor: Address) -> bool:
         """Whether the whitelist lets *visitor* in; no whitelist lets everybody in."""
         if not self.whitelist:

@@ -100,6 +100,7 @@ class Route:
         self._visited: LiveTunnel | None = None
         self._own: Upstream | None = None
         self._own_to: LiveForwarding | Away | None = None
+        self._own_leg: object = None
         self._waiting: Deferred[Policy] | Deferred[Passed | Here | Nowhere] | None = None
         self._asked: RequestHead | None = None
         self._let_through: RequestHead | None = None
@@ -184,16 +185,17 @@ class Route:
 
     def _standing(self, onward: Onward, live: LiveForwarding) -> Upstream | None:
         """A stream that waits for a request: his own, or anybody's. Not where one has just turned out to be dead."""
-        own = self._own
-        if own is not None and self._is_own(own) and self._own_to is live:
+        own, policy = self._own, onward.policy
+        assert policy is not None
+        if own is not None and self._is_own(own) and self._own_to is live and self._own_leg == policy.leg:
             return own
         self._let_go()
-        if self._tries > 1 or onward.policy is None or onward.policy.haproxy is not None:
+        if self._tries > 1 or policy.haproxy is not None:
             return None
         oldest = float("-inf") if may_be_repeated(onward.head) else self._clock.seconds() - _FRESH
-        upstream = live.pool.take(onward.policy.local_tls, after=oldest)
+        upstream = live.pool.take(policy.local_tls, after=oldest)
         if upstream is not None:
-            self._has(upstream, live)
+            self._has(upstream, live, policy)
         return upstream
 
     def _never_in_force(self, failure: Failure, head: RequestHead, live: LiveForwarding) -> None:
@@ -228,7 +230,7 @@ class Route:
         if self._closed:
             upstream.abort()
             return
-        self._has(upstream, live)
+        self._has(upstream, live, policy)
         self._traveller.reached(limited(Http1Exchange(onward, upstream), onward))
 
     def _not_opened(self, failure: Failure, head: RequestHead, live: LiveForwarding) -> None:
@@ -319,9 +321,10 @@ class Route:
         _log.failure("a visitor's request broke the edge", failure)
         self._traveller.dropped()
 
-    def _has(self, upstream: Upstream, to: LiveForwarding | Away) -> None:
+    def _has(self, upstream: Upstream, to: LiveForwarding | Away, policy: Policy | None = None) -> None:
         upstream.owner = self
         self._own, self._own_to = upstream, to
+        self._own_leg = policy.leg if policy is not None else None
 
     def _is_own(self, upstream: Upstream) -> bool:
         """Whether it is this visitor's alone, and of use. What he has shared is in a pool, or in another's hands."""

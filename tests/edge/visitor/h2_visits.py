@@ -116,8 +116,9 @@ class H2Visit:
     # -- what was heard
 
     def fields(self, number: int) -> dict[str, str]:
+        """Of the response; nothing where none has come."""
         found = [each for each in self._of(number) if isinstance(each, ResponseReceived)]
-        return {str(name): str(value) for name, value in found[-1].headers or ()}
+        return {str(name): str(value) for each in found[-1:] for name, value in each.headers or ()}
 
     def content(self, number: int) -> bytes:
         return b"".join(each.data or b"" for each in self._of(number) if isinstance(each, DataReceived))

@@ -18,6 +18,7 @@ from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
 from tests.edge.peers.pair import VISITOR, Far, Joined, passage
 from tests.edge.visitor.conftest import DOMAIN, Edge
+from tests.edge.visitor.h2_visits import H2Visit
 from tests.edge.visitor.test_tls import TlsVisitorInMemory
 from tests.edge.visitor.test_tls import visit as tls_visit
 from tests.edge.visitor.visits import Visit
@@ -149,7 +150,7 @@ def test_a_visitor_s_relay_enters_once() -> None:
     assert not live.tunnel.present
 
 
-# -- HTTP --------------------------------------------------------------------------------------------------------------
+# -- HTTP ------------------------------------------------------------------------------------------------------------
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: shop.a.example\r\nContent-Length: 5\r\n\r\n12"
@@ -268,6 +269,23 @@ def test_the_next_request_has_the_new_policy() -> None:
     visit.leave()
 
 
+def test_a_stream_that_began_otherwise_is_not_used_again_even_if_it_was_busy_meanwhile() -> None:
+    visit = Visit(live_forwarding(policy=parse_policy(("x:haproxy",))))
+    visit.say(GET)
+    first = visit.stream
+    visit.shop.tunnel.change_policy(parse_policy(("x:haproxy", "a:X:y")))
+    first.client_sends(OK)
+    visit.say(GET)
+    assert visit.stream is first
+    visit.shop.tunnel.change_policy(parse_policy(("x:haproxy:v2",)))
+    first.client_sends(OK)
+    assert visit.heard() == OK + OK
+    visit.say(GET)
+    assert first.closed
+    assert visit.asked().startswith(b"\r\n\r\n\0\r\nQUIT\n")
+    visit.leave()
+
+
 def test_a_second_request_to_another_host_meets_its_whitelist() -> None:
     client = FakeClient()
     visit = Visit(live_forwarding(FakeClient(answer=answers_ok)), live_forwarding(client, name="blog", policy=OUT))
@@ -293,6 +311,23 @@ def test_the_same_words_at_another_tunnel_are_asked_anew() -> None:
     assert len(blog.tunnel.present) == 1
     assert not visit.shop.tunnel.present
     visit.leave()
+
+
+# -- HTTP/2 ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_http2_visitor_is_cut_whatever_he_does() -> None:
+    visit = H2Visit()
+    visit.ask()
+    visit.answer(OK)
+    visit.ask("PUT", "/", end=False)
+    visit.shop.tunnel.change_policy(IN)
+    assert not visit.transport.aborted
+    visit.shop.tunnel.change_policy(OUT)
+    assert visit.transport.aborted
+    assert visit.stream.aborted
+    visit.leave()
+    assert not visit.shop.tunnel.present
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------

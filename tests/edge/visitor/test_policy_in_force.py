@@ -10,6 +10,7 @@ import re
 import pytest
 
 from pinggy.tunnel.arguments import parse_policy
+from tests.edge.visitor.h2_visits import H2Visit
 from tests.edge.visitor.visits import Visit
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 
@@ -284,4 +285,44 @@ def test_the_next_request_has_a_limit_of_its_own() -> None:
         one.say(post(CHUNKED, chunk(b"0123456789") + b"0\r\n\r\n"))
         one.stream.client_sends(OK)
         assert one.heard() == OK
+    one.leave()
+
+
+# -- HTTP/2 ------------------------------------------------------------------------------------------------------------
+
+
+def visit_h2(*words: str) -> H2Visit:
+    return H2Visit(live_forwarding(policy=parse_policy(words)))
+
+
+def test_the_rate_of_one_connection_with_many_streams() -> None:
+    one = visit_h2("x:rate:3/m")
+    numbers = [one.ask() for _ in range(5)]
+    assert len(one.client.opened) == 3
+    assert [one.fields(number).get(":status") for number in numbers] == [None, None, None, "429", "429"]
+    assert int(one.fields(numbers[4])["retry-after"]) == 20
+    one.leave()
+
+
+def test_the_limit_of_a_stream_without_a_length() -> None:
+    one = visit_h2("x:limit:10", "A:X-Rule:1")
+    number = one.ask("PUT", "/", end=False)
+    one.send(number, b"0123456789")
+    assert not one.fields(number)
+    one.send(number, b"a")
+    assert one.fields(number)[":status"] == "413"
+    assert one.stream.aborted
+    # The others go on.
+    number = one.ask()
+    one.answer(OK)
+    assert one.fields(number)["x-rule"] == "1"
+    assert one.content(number) == b"hi"
+    one.leave()
+
+
+def test_a_stream_that_announces_too_much() -> None:
+    one = visit_h2("x:limit:10")
+    number = one.ask("PUT", "/", ("content-length", "11"), end=False)
+    assert one.fields(number)[":status"] == "413"
+    assert not one.client.opened
     one.leave()
