@@ -3,11 +3,13 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.address import IPv4Address
 
 from pinggy.edge.local_ca import LocalCertificate
@@ -17,7 +19,8 @@ from pinggy.edge.visitor.tls_transport import CLOSE_NOTIFY
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
-from tests.edge.visitor.conftest import DOMAIN, Edge
+from tests.certificates.pairs import AUTHORITY, put
+from tests.edge.visitor.conftest import DOMAIN, Edge, listening_edge, reactor
 from tests.http.test_clienthello import real_hello
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -189,6 +192,34 @@ async def test_curl_trusts_the_local_authority(edge: Edge) -> None:
     command += ["--resolve", f"shop.{DOMAIN}:{edge.port}:127.0.0.1", f"https://shop.{DOMAIN}:{edge.port}/"]
     ran = await in_thread(lambda: subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False))
     assert ran.stdout.startswith(b"web 127.0.0.1 True shop.a.example: GET / HTTP/1.1")
+
+
+@pytest_twisted.ensureDeferred
+async def test_curl_is_shown_the_certificate_of_the_host_that_it_asks_for(
+    certificate: LocalCertificate, tmp_path: Path
+) -> None:
+    put(tmp_path, "shop", f"shop.{DOMAIN}")
+    authority = tmp_path / "authority"
+    authority.write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
+
+    def status(edge: Edge, ca: Path, host: str) -> int:
+        command = ["curl", "--silent", "--http0.9", "--cacert", str(ca), "--output", str(tmp_path / "said")]
+        command += ["--resolve", f"{host}:{edge.port}:127.0.0.1", f"https://{host}:{edge.port}/"]
+        return subprocess.run(command, timeout=PATIENCE, check=False).returncode
+
+    def visits(edge: Edge) -> list[int]:
+        return [
+            status(edge, ca, host)
+            for ca, host in (
+                (authority, f"shop.{DOMAIN}"),
+                (authority, f"other.{DOMAIN}"),
+                (certificate.ca, f"other.{DOMAIN}"),
+            )
+        ]
+
+    async with listening_edge(Edge(certificate, reactor, folder=tmp_path)) as edge:
+        # 60: the certificate cannot be checked with that authority.
+        assert await in_thread(partial(visits, edge)) == [0, 60, 0]
 
 
 @pytest_twisted.ensureDeferred
