@@ -44,13 +44,12 @@ class TlsTransport(BufferingTLSTransport):
 
     def makeConnection(self, transport: ITransport) -> None:
         # Twisted's own declares all interfaces of the transport anew, which is a tenth of a handshake: ours are those
-        # of the class.
+        # of the class. And it lets OpenSSL begin, who has nothing to say before the hello that comes next.
         self._tlsConnection = self._shown.connection(self._protocols)
         self._appSendBuffer: list[bytes] = []
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
         self.wrappedProtocol.makeConnection(self)
-        self._checkHandshakeStatus()
 
     def admit(self, tunnel: LiveTunnel, host: str) -> None:
         """He comes from *host*, and was let in: until he leaves, *tunnel* may cut him off, also in his handshake."""
