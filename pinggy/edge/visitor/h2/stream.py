@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from pinggy.edge import answers
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.exchange import Exchange
-from pinggy.edge.visitor.h2.outlet import Outlet
+from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.visitor.route import Route
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
