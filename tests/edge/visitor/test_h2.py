@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from pinggy.edge.h2.floods import BURST
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.h2.connection import MOST_STREAMS, STREAM_WINDOW
+from pinggy.edge.visitor.web import WebLimits
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 
+LIMITS = WebLimits()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -292,8 +294,34 @@ def test_an_early_answer_ends_the_upload() -> None:
     visit.answer(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
     assert visit.content(number) == b"no"
     assert visit.has_ended(number)
-    assert visit.reset(number) == ErrorCodes.NO_ERROR
     assert visit.stream.aborted
+    # He is heard out: what he sends is credited, and goes nowhere.
+    for _ in range(2 * STREAM_WINDOW // 16_384):
+        visit.send(number, bytes(16_384))
+    assert visit.reset(number) is None
+    visit.clock.advance(LIMITS.linger_seconds)
+    visit.exchange()
+    assert visit.reset(number) == ErrorCodes.NO_ERROR
+    visit.leave()
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_an_upload_that_ends_after_an_early_answer(how: str) -> None:
+    visit = H2Visit()
+    number = visit.ask("PUT", "/", end=False)
+    visit.answer(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+    if how == "end":
+        visit.send(number, b"hello", end=True)
+    else:
+        visit.visitor.reset_stream(number)
+        visit.exchange()
+    assert visit.reset(number) is None
+    visit.clock.advance(LIMITS.linger_seconds)
+    visit.exchange()
+    assert visit.reset(number) is None
+    number = visit.ask()
+    visit.answer(OK)
+    assert visit.content(number) == b"hi"
     visit.leave()
 
 

@@ -73,6 +73,7 @@ class H2Visitor(protocol.Protocol):
         self.clock = clock
         self.body_seconds = limits.body_seconds
         self.answer_seconds = limits.answer_seconds
+        self.linger_seconds = limits.linger_seconds
         self._way = way
         self._stay = Stay(peer, self._cut, most=MOST_STREAMS)
         self._limits = limits
