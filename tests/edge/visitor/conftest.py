@@ -26,7 +26,7 @@ from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.secured import Secured
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 
 reactor = cast(Any, the_reactor)
 
