@@ -72,7 +72,7 @@ class HelloReader:
             return MalformedHello(str(malformed))
 
     def _gather(self) -> bytes | None:
-        """The message without its head, if it is whole. Of a record that is not whole yet only the head is looked at."""
+        """The message without its head, if it is whole. Of a record that is not whole only the head is looked at."""
         received, message = self.received, self._message
         while True:
             if message and message[0] != _CLIENT_HELLO:

@@ -11,6 +11,7 @@ import pytest
 import pytest_twisted
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.address import IPv4Address
+from twisted.internet.main import CONNECTION_LOST
 
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.stream import StreamRefused
@@ -391,22 +392,45 @@ def test_a_handshake_that_never_ends(still_edge: Edge) -> None:
 class TlsVisitorInMemory:
     """A visitor of *edge* who has finished a handshake for `shop.a.example`."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, takes: int | None = None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=f"shop.{DOMAIN}")
         self.transport = visit(edge)
+        if takes is not None:
+            self.transport.writeSomeData = self._take  # type: ignore[attr-defined]
+        self._takes = takes or 0
         with pytest.raises(ssl.SSLWantReadError):
             self.tls.do_handshake()
         self.flush()
         self.tls.do_handshake()
         self.flush()
 
+    def _take(self, data: bytes) -> int | Exception:
+        """As a socket whose buffer is nearly full does; with less than nothing, as one that is lost."""
+        if self._takes < 0:
+            return CONNECTION_LOST
+        self.transport.write(data[: self._takes])
+        return min(self._takes, len(data))
+
     def flush(self) -> None:
         self.transport.sends(self._outgoing.read())
         self._incoming.write(self.transport.value())
         self.transport.clear()
+
+
+@pytest.mark.parametrize("takes", [0, 1, 100, 10**6, -1])
+def test_flights_come_in_their_order_whatever_the_socket_takes_at_once(still_edge: Edge, takes: int) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = TlsVisitorInMemory(still_edge, takes)
+    client.opened[0].client_sends(b"220 ready")
+    still_edge.clock.advance(0)
+    visitor.flush()
+    assert visitor.tls.read() == b"220 ready"
+    visitor.transport.resets()
+    assert still_edge.clock.getDelayedCalls() == []
 
 
 def test_a_visitor_who_never_answers_the_close_notify(still_edge: Edge) -> None:
