@@ -415,7 +415,8 @@ class TlsVisitorInMemory:
         return min(self._takes, len(data))
 
     def flush(self) -> None:
-        self.transport.sends(self._outgoing.read())
+        if said := self._outgoing.read():
+            self.transport.sends(said)
         self._incoming.write(self.transport.value())
         self.transport.clear()
 
