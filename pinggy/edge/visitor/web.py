@@ -7,7 +7,7 @@ to the next request waits, and the visitor with it. Nothing is read from him tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -197,7 +197,7 @@ class WebVisitor(Protocol):
         self._state = _State.BUSY
         self._deadline.set(self._limits.answer_seconds)
         if not head.host and self._server_name is not None:
-            head = head._replace(host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
+            head = replace(head, host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
         self._head = head
         self._body = body_of(head.framing) if head.framing else None
         self._raw = self._responded = False
@@ -249,9 +249,12 @@ class WebVisitor(Protocol):
         if self._raw:
             exchange.end()
         elif self._body is not None:
-            # The rest of his request will never come.
+            # The rest of his request will never come; the answers to those before it must not be lost by a reset.
             self._cancel()
-            self.abort()
+            if self._responded:
+                self.abort()
+            else:
+                self._finish(linger=False)
 
     def _give_up(self, answer: Answer) -> None:
         """What he sends is no request: nothing more of it goes on."""

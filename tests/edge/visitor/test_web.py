@@ -750,7 +750,22 @@ def test_a_visitor_who_sends_no_more_is_not_waited_for_without_end() -> None:
 
 def test_a_visitor_who_ends_within_a_body_is_not_understood_as_having_said_it_all() -> None:
     visit = Visit()
+    visit.say(GET)
+    visit.stream.client_sends(OK)
     visit.say(POST + b"12")
+    visit.transport.sends_fin()
+    assert visit.stream.aborted
+    # The answers before it are on their way to him still: a reset could overtake them.
+    assert visit.transport.disconnecting
+    assert not visit.transport.aborted
+    assert visit.heard() == OK
+    visit.leave()
+
+
+def test_a_visitor_who_ends_within_a_body_sees_that_the_answer_to_it_broke_off() -> None:
+    visit = Visit()
+    visit.say(POST + b"12")
+    visit.stream.client_sends(b"HTTP/1.1 200 OK\r\n\r\nhi")
     visit.transport.sends_fin()
     assert visit.stream.aborted
     assert visit.transport.aborted
