@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 
 from tests.edge.visitor.visits import Visit
 from tests.fuzz import responses
@@ -41,12 +42,13 @@ class Record:
     """
     All that happened to one visitor. *sent* is what the edge took of his bytes, *fin* that he said he sends no more,
     *left* that he was gone all at once; *closed* and *aborted* what the edge did with his connection. *attempts* are
-    his alone.
+    his alone. With *races* a request may cross a local server's end on its way.
     """
 
     address: str
     sent: bytes = b""
     fin: bool = False
+    races: bool = False
     left: bool = False
     heard: bytes = b""
     closed: bool = False
@@ -54,14 +56,29 @@ class Record:
     attempts: list[Attempt] = field(default_factory=list)
 
 
+class ServedStream(Protocol):
+    """What a local server has of a stream: of one in memory, or of a socket."""
+
+    written: bytearray
+    over: bool
+    paused: bool
+
+    def client_sends(self, data: bytes) -> None: ...
+    def client_ends(self) -> None: ...
+    def client_closes(self) -> None: ...
+
+
 class LocalServer:
     """
     Behind one stream. It answers each request when it is whole, a few when their head is there; after a 101 it sends
     back what it hears. *said* is what it sent, *ended* that it sent it to the end, *raw* what it heard after a 101.
-    *note* is told of each request as it begins.
+    *note* is told of each request as it begins; one that is *gentle* answers whole requests only, and does
+    not reset its connection.
     """
 
-    def __init__(self, stream: FakeStream, note: Callable[[Attempt], None], chance: Random) -> None:
+    def __init__(
+        self, stream: ServedStream, note: Callable[[Attempt], None], chance: Random, *, gentle: bool = False
+    ) -> None:
         self.stream = stream
         self.said = b""
         self.raw = b""
@@ -71,6 +88,7 @@ class LocalServer:
         self.attempts: list[Attempt] = []
         self._note = note
         self._chance = chance
+        self._gentle = gentle
         self._read = 0
         self._seen = 0
         self._current: Attempt | None = None
@@ -92,7 +110,7 @@ class LocalServer:
                 self._read = self._seen - len(request.rest)
                 self._current = None
                 self._answer(attempt)
-            elif not attempt.answered and self._chance.random() < 0.02:
+            elif not attempt.answered and not self._gentle and self._chance.random() < 0.02:
                 self._answer(attempt)
             if not request.is_whole:
                 return
@@ -131,7 +149,7 @@ class LocalServer:
         self.switched = final.is_whole and final.start[0] == b"101" and attempt.request.is_whole
         self._coming += split(answer.data, self._chance)
         if answer.then is not Then.STAYS:
-            self._coming.append(answer.then)
+            self._coming.append(Then.ENDS if self._gentle else answer.then)
 
     def _note_early(self) -> None:
         attempt = self._current
@@ -264,7 +282,7 @@ class EdgeInMemory:
     # -- who reads and who does not ----------------------------------------------------------------------------------
 
     def _disturb(self) -> None:
-        streams = [each.stream for each in self.servers if not each.stream.over and each.stream.receiver]
+        streams = [each for client in self._clients for each in client.opened if not each.over and each.receiver]
         readers = [each for each in self._sides.values() if each.can_stop_reading()]
         if streams and self._chance.random() < 0.5:
             stream = self._chance.choice(streams)
@@ -276,9 +294,9 @@ class EdgeInMemory:
     def _calm(self) -> None:
         """Everybody reads again, from now on."""
         self._restless = False
-        for server in self.servers:
-            if not server.stream.over and server.stream.receiver:
-                server.stream.client_drains()
+        for stream in (each for client in self._clients for each in client.opened):
+            if not stream.over and stream.receiver:
+                stream.client_drains()
         for side in self._sides.values():
             if side.can_stop_reading():
                 side.transport.drains()

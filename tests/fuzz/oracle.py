@@ -55,9 +55,13 @@ def check_shares(servers: Iterable[LocalServer]) -> None:
 
 
 class Oracle:
-    def __init__(self, record: Record) -> None:
+    """Of what happened to one visitor; *here* are the hosts that have tunnels."""
+
+    def __init__(self, record: Record, here: tuple[bytes, bytes] = HERE) -> None:
         self._record = record
-        self._attempts = list(record.attempts)
+        self._here = here
+        # Where threads record, one that is repeated may be noted late.
+        self._attempts = [each for each in record.attempts if not (record.races and self._is_repeated(each))]
         self._heard = record.heard
 
     def check(self) -> None:
@@ -93,9 +97,11 @@ class Oracle:
             elif self._record.fin:
                 _holds(self._record.closed, "who sends no more, and nothing whole, is not let go")
             return False
-        if request.host.partition(b":")[0].lower().removesuffix(b".") not in HERE:
+        if request.host.partition(b":")[0].lower().removesuffix(b".") not in self._here:
             return self._is_nobody_s(request)
         attempt = self._reached(request)
+        if attempt is None and self._record.races and request.end is not End.REFUSED:
+            return request.is_whole and self._is_lost(request)
         if attempt is None:
             _holds(request.end is End.REFUSED, "a request did not reach its local server")
             self._is_refused(request.start[0])
@@ -119,6 +125,12 @@ class Oracle:
         self._says_whether_it_stays(request, answer, stays)
         return stays
 
+    def _is_lost(self, request: Message) -> bool:
+        """It met a local server that was closing its connection, and may not be sent twice."""
+        answer = self._hears(request.start[0]).final
+        _holds(answer.is_whole and answer.start[0] in _BROKEN, f"lost, but: {answer.start}")
+        return b"close" not in answer.tokens(b"connection")
+
     def _says_whether_it_stays(self, request: Message, answer: Message, stays: bool) -> None:
         said = answer.tokens(b"connection")
         _holds((b"close" in said) is not stays, f"the connection should {'stay' if stays else 'close'}, but: {said}")
@@ -131,17 +143,15 @@ class Oracle:
         while self._attempts:
             attempt = self._attempts.pop(0)
             _same_request(request, attempt.request, self._record.address)
-            again = request.is_whole and not request.has_content and request.start[0] in _IDEMPOTENT
-            if not (again and attempt.place and self._died(attempt)):
+            if not self._is_repeated(attempt):
                 return attempt
         return None
 
-    def _died(self, attempt: Attempt) -> bool:
-        """Whether the stream was over before a byte of the response had come."""
-        server = attempt.server
-        answered = self._answer_of(attempt)
-        nothing = not answered.interim and not answered.final.has_head and not answered.final.content
-        return (server.over or server.ended) and nothing and not self._bytes_of(attempt)
+    def _is_repeated(self, attempt: Attempt) -> bool:
+        """Whether a kept stream was over before a byte of the response had come, and the request may be sent twice."""
+        request, server = attempt.request, attempt.server
+        may_be = request.is_whole and not request.has_content and request.start[0] in _IDEMPOTENT
+        return may_be and attempt.place > 0 and (server.over or server.ended) and not self._bytes_of(attempt)
 
     def _bytes_of(self, attempt: Attempt) -> bytes:
         """What the local server said after its whole answers to earlier requests of this stream."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from pinggy.edge.client import Peer
 from pinggy.edge.tunnels import LiveTunnel, Presence
-from pinggy.tunnel.networks import Address
-from pinggy.tunnel.policy import Policy
+from pinggy.tunnel.policy import Address, Policy
 
 
 @dataclass(slots=True)
