@@ -15,7 +15,7 @@ from pinggy.edge.ssh.packets.names import CIPHERS, MACS
 from pinggy.metrics.config import MetricsSettings
 from pinggy.settings import Secret
 from pinggy.sockets import Socket, parse_socket
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

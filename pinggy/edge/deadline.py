@@ -15,21 +15,24 @@ class Deadline:
     delayed call stays where it is and, when it is called too early, waits for the rest.
     """
 
-    __slots__ = ("_at", "_call", "_clock", "_passed")
+    __slots__ = ("_at", "_call", "_clock", "_looks", "_passed")
 
     def __init__(self, clock: IReactorTime, passed: Callable[[], None]) -> None:
         self._clock = clock
         self._passed = passed
         self._at: float | None = None
         self._call: IDelayedCall | None = None
+        self._looks = 0.0  # when *_call* is called
 
     def set(self, seconds: float) -> float:
         """*seconds* from now; which is returned, in seconds of the clock."""
         now = self._clock.seconds()
-        self._at = now + seconds
+        self._at = at = now + seconds
         if self._call is None:
+            self._looks = at
             self._call = self._clock.callLater(seconds, self._look)
-        elif self._call.getTime() > self._at:
+        elif self._looks > at:
+            self._looks = at
             self._call.reset(seconds)
         return now
 
@@ -50,6 +53,7 @@ class Deadline:
             return
         left = self._at - self._clock.seconds()
         if left > 0:
+            self._looks = self._at
             self._call = self._clock.callLater(left, self._look)
             return
         self._at = None

@@ -156,7 +156,8 @@ class Relay(Protocol):
             self._lingering.cancel()
             self._lingering = None
         stream = self._stream
-        if stream is None:
+        if stream is None or (self._visitor_ended and self._client_ended):
+            # It is over, or was told to close when both had ended.
             return
         # Many a program closes TCP without closing TLS before: what it sent counts nevertheless.
         if isinstance(reason.value, (ConnectionDone, ConnectionLost) if self._is_tls else ConnectionDone):
@@ -232,11 +233,12 @@ class Relay(Protocol):
         if self._gone or self._lingering is not None:
             return
         self._end_visitor()
-        self._lingering = self._clock.callLater(LINGER, self._lingered)
         if self._visitor_ended:
             self._transport.loseConnection()
         else:
             self._transport.resumeProducing()
+        if not self._gone:
+            self._lingering = self._clock.callLater(LINGER, self._lingered)
 
     def _lingered(self) -> None:
         self._lingering = self._clock.callLater(LAST_BYTES, self._give_up)

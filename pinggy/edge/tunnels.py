@@ -88,6 +88,11 @@ class LiveTunnel:
     def has_ended(self) -> bool:
         return self.life.state is State.ENDED
 
+    @property
+    def policy_in_force(self) -> Policy | None:
+        """None where `policy` has to be awaited."""
+        return self.life.policy if self.life.state is State.IN_FORCE else None
+
     def policy(self) -> Deferred[Policy]:
         """Fires with the policy when it is in force; fails with the `Refusal` that ended the tunnel instead."""
         if self.life.state is State.IN_FORCE:

@@ -21,6 +21,8 @@ _LONGEST_RECORD = 2**14
 _MESSAGE_HEAD = 4
 _FIXED = 2 + 32  # legacy_version, random
 _BEYOND = "a length leads beyond the end"
+_NO_HOST = "its server name is not a host name"
+_NO_PROTOCOLS = "its list of protocols is out of bounds"
 _SERVER_NAME = 0
 _HOST_NAME = 0
 _ALPN = 16
@@ -62,42 +64,39 @@ class HelloReader:
         """The next piece, of any length. None: more is needed. Do not feed what has answered."""
         self.received += data
         try:
-            self._gather()
-            if not self._is_whole():
+            message = self._gather()
+            if message is None:
                 return _too_long() if len(self.received) > LONGEST_HELLO else None
-            return _client_hello(bytes(self._message[_MESSAGE_HEAD : self._length()]))
+            return _client_hello(message)
         except _Malformed as malformed:
             return MalformedHello(str(malformed))
 
-    def _gather(self) -> None:
-        """Move whole records into the message; of a record that is not whole yet, look at the head."""
-        while not self._is_whole() and len(self.received) >= self._next_record + _RECORD_HEAD:
-            kind, major, _, high, low = self.received[self._next_record : self._next_record + _RECORD_HEAD]
-            length = high << 8 | low
+    def _gather(self) -> bytes | None:
+        """The message without its head, if it is whole. Of a record that is not whole only the head is looked at."""
+        received, message = self.received, self._message
+        while True:
+            if message and message[0] != _CLIENT_HELLO:
+                raise _Malformed("the first message is no ClientHello")
+            if len(message) >= _MESSAGE_HEAD:
+                length = _MESSAGE_HEAD + (message[1] << 16 | message[2] << 8 | message[3])
+                if length > LONGEST_HELLO:
+                    raise _Malformed("the ClientHello is too long")
+                if len(message) >= length:
+                    return bytes(message[_MESSAGE_HEAD:length])
+            start = self._next_record + _RECORD_HEAD
+            if len(received) < start:
+                return None
+            kind, major, _, high, low = received[self._next_record : start]
+            size = high << 8 | low
             if kind != _HANDSHAKE_RECORD or major != 3:
                 raise _Malformed("a record is no handshake")
             # RFC 8446 5.1: handshake records have at least one byte.
-            if not 0 < length <= _LONGEST_RECORD:
+            if not 0 < size <= _LONGEST_RECORD:
                 raise _Malformed("the length of a record is out of bounds")
-            end = self._next_record + _RECORD_HEAD + length
-            if len(self.received) < end:
-                return
-            self._message += self.received[self._next_record + _RECORD_HEAD : end]
-            self._next_record = end
-
-    def _length(self) -> int:
-        return _MESSAGE_HEAD + int.from_bytes(self._message[1:_MESSAGE_HEAD], "big")
-
-    def _is_whole(self) -> bool:
-        if not self._message:
-            return False
-        if self._message[0] != _CLIENT_HELLO:
-            raise _Malformed("the first message is no ClientHello")
-        if len(self._message) < _MESSAGE_HEAD:
-            return False
-        if self._length() > LONGEST_HELLO:
-            raise _Malformed("the ClientHello is too long")
-        return len(self._message) >= self._length()
+            if len(received) < start + size:
+                return None
+            message += received[start : start + size]
+            self._next_record = start + size
 
 
 class _Malformed(Exception):
@@ -106,35 +105,6 @@ class _Malformed(Exception):
 
 def _too_long() -> MalformedHello:
     return MalformedHello("the ClientHello is too long")
-
-
-class _Cursor:
-    """Reads forward in *data*; to read beyond the end is malformed."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def __bool__(self) -> bool:
-        return self._at < len(self._data)
-
-    def take(self, count: int) -> bytes:
-        end = self._at + count
-        if end > len(self._data):
-            raise _Malformed(_BEYOND)
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def vector(self, size: int) -> _Cursor:
-        """A vector whose length is written in *size* bytes (RFC 8446 3.4)."""
-        return _Cursor(self.take(self.number(size)))
-
-    def rest(self) -> bytes:
-        return self.take(len(self._data) - self._at)
 
 
 def _client_hello(hello: bytes) -> ClientHello:
@@ -154,8 +124,8 @@ def _client_hello(hello: bytes) -> ClientHello:
         raise _Malformed("its fixed part is out of bounds")
     wanted = _extensions(hello, at) if at < len(hello) else {}
     return ClientHello(
-        server_name=_server_name(_Cursor(wanted[_SERVER_NAME])) if _SERVER_NAME in wanted else None,
-        alpn=_protocols(_Cursor(wanted[_ALPN])) if _ALPN in wanted else (),
+        server_name=_server_name(wanted[_SERVER_NAME]) if _SERVER_NAME in wanted else None,
+        alpn=_protocols(wanted[_ALPN]) if _ALPN in wanted else (),
     )
 
 
@@ -186,25 +156,31 @@ def _extensions(hello: bytes, at: int) -> dict[int, bytes]:
     return wanted
 
 
-def _server_name(extension: _Cursor) -> str:
-    names = extension.vector(2)
-    if extension or names.number(1) != _HOST_NAME:
-        raise _Malformed("its server name is not a host name")
-    name = names.vector(2).rest()
-    if names:
-        raise _Malformed("it names two servers")
+def _server_name(extension: bytes) -> str:
+    """The one name of a list of one (RFC 6066 3)."""
+    size = len(extension)
+    if size < 5 or extension[0] << 8 | extension[1] != size - 2 or extension[2] != _HOST_NAME:
+        raise _Malformed(_NO_HOST)
+    if extension[3] << 8 | extension[4] != size - 5:
+        raise _Malformed("it names two servers, or a part of one")
+    name = extension[5:]
     host = normal_host(name.decode("latin-1"))
     # What normal_host takes away but for one dot (a port, say) has no place in an SNI.
     if len(name) - len(host) not in (0, 1) or not _HOST.fullmatch(host) or not name.isascii():
-        raise _Malformed("its server name is not a host name")
+        raise _Malformed(_NO_HOST)
     return host
 
 
-def _protocols(extension: _Cursor) -> tuple[str, ...]:
-    listed = extension.vector(2)
+def _protocols(extension: bytes) -> tuple[str, ...]:
+    size = len(extension)
+    if size <= 2 or extension[0] << 8 | extension[1] != size - 2:
+        raise _Malformed(_NO_PROTOCOLS)
     protocols = []
-    while listed:
-        protocols.append(listed.vector(1).rest().decode("latin-1"))
-    if extension or not protocols or "" in protocols:
-        raise _Malformed("its list of protocols is out of bounds")
+    at = 2
+    while at < size:
+        end = at + 1 + extension[at]
+        if end == at + 1 or end > size:
+            raise _Malformed(_NO_PROTOCOLS)
+        protocols.append(extension[at + 1 : end].decode("latin-1"))
+        at = end
     return tuple(protocols)

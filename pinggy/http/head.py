@@ -8,7 +8,7 @@ beside Transfer-Encoding); what it lets pass and we do not is refused here: the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httptools
 
@@ -27,13 +27,15 @@ _LARGEST_BODY = 2**63 - 1
 _NOT_UPGRADED_TO = ("h2c", "http", "tls")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """
     *target* is in origin form (or ``*``), *host* the Host as it came (empty: HTTP/1.0 without one). *named* are the
     headers that Connection names, in lower case. *upgrade* is the protocol asked for in place of HTTP, or None.
 
     *binds*: its authentication is one of the connection (NTLM, Negotiate: RFC 4559 6), which then is that visitor's.
+
+    *headers* lack Connection and Keep-Alive, which have been read here. *plain*: none of those that are left may have
+    to be changed on its way.
     """
 
     method: str
@@ -46,11 +48,11 @@ class RequestHead:
     named: frozenset[str]
     upgrade: str | None
     binds: bool
+    plain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
-    """*upgrade* is the protocol of a 101 (or of a 426), else None. For *binds* see `RequestHead`."""
+class ResponseHead(NamedTuple):
+    """*upgrade* is the protocol of a 101 (or of a 426), else None. For *binds* and *plain* see `RequestHead`."""
 
     status: int
     reason: str
@@ -61,6 +63,7 @@ class ResponseHead:
     named: frozenset[str]
     upgrade: str | None
     binds: bool
+    plain: bool = False
 
 
 def parse_request(head: bytes, *, most_headers: int = 100, longest: int = 8 * 1024) -> RequestHead:
@@ -68,7 +71,7 @@ def parse_request(head: bytes, *, most_headers: int = 100, longest: int = 8 * 10
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise Malformed("The request line is not well formed.")
-    method, target, version = (part.decode("latin-1") for part in line.groups())
+    method, target, version = line[1].decode("ascii"), line[2].decode("ascii"), line[3].decode("ascii")
     if len(target) > longest:
         raise Malformed(f"The URL of the request is too long: {longest} bytes at the most.", 414)
     if version not in ("1.1", "1.0"):
@@ -94,6 +97,7 @@ def parse_request(head: bytes, *, most_headers: int = 100, longest: int = 8 * 10
         fields.named,
         fields.upgrade_asked() if version == "1.1" else None,
         fields.binds,
+        fields.plain,
     )
 
 
@@ -117,19 +121,33 @@ def parse_response(head: bytes, method: str, *, most_headers: int = 256) -> Resp
         fields.named,
         fields.upgrade if status in (101, 426) else None,
         fields.binds,
+        fields.plain,
     )
 
 
 class _Fields:
     """The headers of one head as httptools finds them, and what those say that rule the connection."""
 
-    __slots__ = ("_complete", "_encodings", "_hosts", "_length", "binds", "headers", "named", "upgrade")
+    __slots__ = (
+        "_complete",
+        "_encodings",
+        "_hidden",
+        "_hosts",
+        "_length",
+        "binds",
+        "headers",
+        "named",
+        "plain",
+        "upgrade",
+    )
 
     def __init__(self) -> None:
         self.headers: list[tuple[str, str]] = []
         self.named: frozenset[str] = frozenset()
         self.upgrade: str | None = None
         self.binds = False
+        self.plain = True
+        self._hidden = 0  # headers that are not among those
         self._hosts: list[str] = []
         self._encodings: list[str] = []
         self._length: str | None = None
@@ -138,21 +156,33 @@ class _Fields:
     def on_header(self, name: bytes, value: bytes) -> None:
         field = name.decode("latin-1")
         content = value.decode("latin-1").strip(" \t")
-        self.headers.append((field, content))
         lower = field.lower()
-        if lower not in _RULING:
+        if lower not in _LOOKED_AT:
+            self.headers.append((field, content))
+            if "_" in lower:
+                self.plain = False
             return
+        if lower == "connection":
+            self._hidden += 1
+            self.named |= {token.strip(" \t").lower() for token in content.split(",")} - {""}
+            if not self.named <= _OF_EVERY_CONNECTION:
+                self.plain = False
+            return
+        if lower == "keep-alive":
+            self._hidden += 1
+            return
+        self.headers.append((field, content))
+        if lower in _CHANGED:
+            self.plain = False
         if lower == "host":
             self._hosts.append(content)
-        elif lower == "connection":
-            self.named |= {token.strip(" \t").lower() for token in content.split(",")} - {""}
         elif lower == "content-length":
             self._length = content
         elif lower == "transfer-encoding":
             self._encodings.append(content)
-        elif lower != "upgrade":
+        elif lower in _CREDENTIALS:
             self.binds = self.binds or content.lower().startswith(OF_A_CONNECTION)
-        else:
+        elif lower == "upgrade":
             self.upgrade = content if self.upgrade is None else f"{self.upgrade}, {content}"
 
     def on_headers_complete(self) -> None:
@@ -169,7 +199,7 @@ class _Fields:
             raise Malformed("The head is not well formed.") from None
         if not self._complete:
             raise Malformed("The head is not well formed.")
-        if len(self.headers) > most:
+        if len(self.headers) + self._hidden > most:
             raise Malformed(f"The head has too many headers: {most} at the most.", 431)
 
     def host(self, version: str) -> str:
@@ -219,18 +249,25 @@ class _Fields:
         return None if any(each in _NOT_UPGRADED_TO for each in protocols) else self.upgrade
 
 
-_RULING = frozenset(
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "www-authenticate"})
+_OF_EVERY_CONNECTION = frozenset({"close", "keep-alive"})
+# What `rewrite` may have to take off or to change, beside what the policy of a tunnel names.
+_CHANGED = frozenset(
     {
-        "host",
-        "connection",
-        "content-length",
+        "expect",
+        "forwarded",
+        "proxy-connection",
+        "set-cookie",
+        "te",
         "transfer-encoding",
         "upgrade",
-        "authorization",
-        "proxy-authorization",
-        "www-authenticate",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-pinggy-url",
     }
 )
+_LOOKED_AT = _CHANGED | _CREDENTIALS | {"connection", "content-length", "host", "keep-alive"}
 OF_A_CONNECTION = ("ntlm", "negotiate")
 
 

@@ -45,7 +45,9 @@ def request_for_server(head: RequestHead, policy: Policy, visit: Visit, *, prefl
     A *preflight* that passes untouched (x:passpreflight) keeps its head but for what belongs to the hop and what
     would speak of the visitor in our name.
     """
-    headers = _end_to_end(head.headers, _dropped(head, policy, preflight))
+    dropped = _dropped(head, policy, preflight)
+    # Those that nobody has anything against are not looked at one by one.
+    headers = list(head.headers) if head.plain and dropped is _DROPPED else _end_to_end(head.headers, dropped)
     if not preflight:
         headers += _about(head, policy, visit)
         if policy.headers:
@@ -81,6 +83,8 @@ def response_from_peer(head: ResponseHead) -> Headers:
 
 
 def _response(head: ResponseHead, domain: str | None) -> Headers:
+    if head.plain and head.status >= 200 and head.status != 204:
+        return list(head.headers)
     looked_at = _HOP_AND_COOKIES
     if head.named:
         looked_at = looked_at | (head.named - _KEPT)
@@ -101,7 +105,7 @@ def _response(head: ResponseHead, domain: str | None) -> Headers:
 
 def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[str]:
     dropped = _DROPPED
-    if head.named:
+    if not head.plain and head.named:
         dropped = dropped | (head.named - _KEPT)
     if policy.xff is not None:
         dropped = dropped | {policy.xff.lower()}

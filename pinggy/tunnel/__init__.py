@@ -8,7 +8,7 @@ token
 request
     the grammar of ``USER`` and ``-R`` (ssh-interface).
 policy
-    what a client asks to do with its visitors.
+    what a client asks to do with its visitors; `networks` finds an address in a whitelist.
 arguments
     the grammar of the words that ask for it; `argument_values` is what may stand behind them.
 grant

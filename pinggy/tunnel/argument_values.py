@@ -8,7 +8,8 @@ import ipaddress
 import re
 
 from pinggy.settings import Secret
-from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Network, ProxyProtocol, Rate
+from pinggy.tunnel.networks import Network
+from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, ProxyProtocol, Rate
 
 HIGHEST_RATE = 1_000_000
 LARGEST_LIMIT = 1024 * 1024**3

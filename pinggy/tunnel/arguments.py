@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pinggy.settings import Secret
 from pinggy.tunnel import argument_values as values
 from pinggy.tunnel.argument_values import Unfit
-from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Network, Policy
+from pinggy.tunnel.networks import Network
+from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Policy
 from pinggy.tunnel.refusals import TooLong, UnknownArgument
 from pinggy.tunnel.request import Kind
 

@@ -5,13 +5,11 @@ What a client asks to do with its visitors, as a value. `arguments` reads it fro
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pinggy.settings import Secret
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from pinggy.tunnel.networks import Address, AddressRanges, Network
 
 
 class HeaderAction(Enum):
@@ -73,6 +71,10 @@ class Policy:
     rate: Rate | None = None
     limit: int | None = None
     h2: bool = False
+    _admitted: AddressRanges = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_admitted", AddressRanges(self.whitelist))
 
     @property
     def leg(self) -> object:
@@ -84,4 +86,4 @@ class Policy:
         if not self.whitelist:
             return True
         mapped = visitor.ipv4_mapped if isinstance(visitor, ipaddress.IPv6Address) else None
-        return any((mapped or visitor) in network for network in self.whitelist)
+        return (mapped or visitor) in self._admitted

@@ -125,10 +125,11 @@ def test_what_is_odd_is_refused(odd: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_refused_or_awaited_and_nothing_else(garbage: bytes) -> None:
-    reader = EitherReader()
+def test_what_does_not_begin_as_a_header_is_refused(garbage: bytes) -> None:
+    """Hypothesis knows the words that stand in our code: now and then it writes a header."""
     try:
-        assert reader.feed(garbage) is None
+        EitherReader().feed(garbage)
     except MalformedProxy:
         return
-    assert b"PROXY "[: len(garbage)] == garbage or b"\r\n\r\n\0\r\nQUIT\n"[: len(garbage)] == garbage
+    beginnings = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
+    assert any(each.startswith(garbage) or garbage.startswith(each) for each in beginnings)

@@ -191,3 +191,51 @@ def test_a_policy_holds_for_every_forwarding_of_the_connection(service: Service,
         for url in [line or "" for line in client.next(4)]:
             assert status(service, url) == 401
             assert status(service, url, "--header", "Authorization: Bearer secret") == 200
+
+
+def head_of(service: Service, url: str) -> tuple[str, list[tuple[str, str]]]:
+    """The status line of the response, and its headers with their names in lower case."""
+    first, *lines = curl(service, "--include", url).stdout.decode().partition("\r\n\r\n")[0].split("\r\n")
+    parts = [line.partition(": ") for line in lines]
+    return first, [(name.lower(), value) for name, _, value in parts]
+
+
+def test_headers_of_responses_are_added_removed_and_replaced(service: Service, web: WebServer) -> None:
+    command = (
+        *("A:X-Frame-Options:DENY", "R:Server", "'U:Content-Type:text/plain; charset=utf-8'"),
+        *("'A:Set-Cookie:all=1; Domain=a.localhost; Path=/'", "'A:Set-Cookie:mine=1; Path=/'"),
+    )
+    with tunnel(service, web, *command) as urls:
+        for url in urls:
+            _, headers = head_of(service, url)
+            assert ("x-frame-options", "DENY") in headers
+            assert [value for name, value in headers if name == "content-type"] == ["text/plain; charset=utf-8"]
+            assert [value for name, value in headers if name == "set-cookie"] == ["all=1; Path=/", "mine=1; Path=/"]
+            assert "server" not in dict(headers)
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again(service: Service, web: WebServer) -> None:
+    with tunnel(service, web, "x:rate:2/h") as urls:
+        assert [status(service, url) for url in urls] == [200, 200]
+        for url in urls:
+            status_line, headers = head_of(service, url)
+            assert " 429 " in status_line
+            assert 1700 < int(dict(headers)["retry-after"]) <= 1800
+
+
+def test_who_guesses_is_not_listened_to_after_a_while(service: Service, web: WebServer) -> None:
+    with tunnel(service, web, "b:user:pass") as (url, https):
+        said = curl(service, *("--user", "user:wrong", "--write-out", "%{http_code} "), *[url] * 12).stdout
+        assert said.count(b"401 ") == 10
+        assert said.count(b"429 ") == 2
+        assert status(service, https, "--user", "user:pass") == 429
+        assert status(service, https) == 401
+
+
+@pytest.mark.parametrize("how", [(), ("--header", "Transfer-Encoding: chunked"), ("--header", "Expect: 100-continue")])
+def test_content_over_the_limit_is_refused(service: Service, web: WebServer, how: Sequence[str]) -> None:
+    with tunnel(service, web, "x:limit:100k") as urls:
+        for url, size, expected in ((urls[0], 102_400, 200), (urls[0], 102_401, 413), (urls[1], 300_000, 413)):
+            words = ("--request", "PUT", "--data-binary", "@-", "--write-out", "%{http_code}", *how)
+            done = curl(service, *words, f"{url}/digest", data=bytes(size), check=False)
+            assert done.stdout.endswith(str(expected).encode())

@@ -265,3 +265,15 @@ def test_a_strangers_command_is_a_policy_or_a_sentence(command: bytes) -> None:
         parse_policy(split_command(command))
     except Refusal as refusal:
         assert refusal.text.isprintable()
+
+
+@given(
+    st.sampled_from(["b", "k", "B", "K", "bb", "auth"]),
+    st.lists(st.sampled_from(["hunter2", ":", " ", "ann", "\u4e00"]), max_size=6).map("".join),
+)
+def test_no_sentence_shows_what_may_be_a_password(word: str, behind: str) -> None:
+    try:
+        policy(f"{word}:{behind}")
+    except UnknownArgument as refusal:
+        assert "hunter2" not in refusal.text
+        assert f"'{word}:'" in refusal.text

@@ -19,7 +19,7 @@ from pinggy.edge.timer import Timer
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.http.proxyline import EitherReader
 from pinggy.http.proxyprotocol import Endpoint, MalformedProxy, ProxyHeader, plain_host
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 
 # Seconds for the PROXY header of a load balancer, which sends it as soon as it is connected.
 HEADER = 5.0

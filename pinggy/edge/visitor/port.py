@@ -24,7 +24,7 @@ from pinggy.edge.visitor.entrance import Entrance, met
 from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.tls import TlsDoor, TlsVisitor
 from pinggy.http.sniff import Speech
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 
 WebVisitors = Callable[[Peer, bool, Secured | None], IProtocol]
 """Makes the protocol of one HTTP visitor: over TLS or not, and if so, with what he was told."""

@@ -159,8 +159,16 @@ class Route:
         if live.forwarding.kind is not Kind.HTTP:
             self._traveller.answered(self._no_web(live.forwarding.kind))
             return
-        self._waiting = policy = live.tunnel.policy()
-        policy.addCallbacks(self._in_force, self._never_in_force, (head, live), {}, (head, live)).addErrback(
+        policy = live.tunnel.policy_in_force
+        if policy is not None:
+            # Without a Deferred: this is the way of nearly every request.
+            try:
+                self._in_force(policy, head, live)
+            except Exception:
+                self._broken(Failure())
+            return
+        self._waiting = awaited = live.tunnel.policy()
+        awaited.addCallbacks(self._in_force, self._never_in_force, (head, live), {}, (head, live)).addErrback(
             self._broken
         )
 

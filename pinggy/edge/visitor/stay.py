@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pinggy.edge.client import Peer
 from pinggy.edge.tunnels import LiveTunnel, Presence
-from pinggy.tunnel.policy import Address, Policy
+from pinggy.tunnel.networks import Address
+from pinggy.tunnel.policy import Policy
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from pinggy.edge.tunnels import LiveForwarding
 from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.entrance import Entrance, met
 from pinggy.edge.visitor.raw import relay_to
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 from pinggy.wire.places import Place
 
 _log = Logger()

@@ -7,7 +7,7 @@ to the next request waits, and the visitor with it. Nothing is read from him tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -197,7 +197,7 @@ class WebVisitor(Protocol):
         self._state = _State.BUSY
         self._deadline.set(self._limits.answer_seconds)
         if not head.host and self._server_name is not None:
-            head = replace(head, host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
+            head = head._replace(host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
         self._head = head
         self._body = body_of(head.framing) if head.framing else None
         self._raw = self._responded = False

@@ -26,7 +26,7 @@ from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.secured import Secured
-from pinggy.tunnel.policy import Network
+from pinggy.tunnel.networks import Network
 
 reactor = cast(Any, the_reactor)
 
@@ -120,6 +120,7 @@ class Edge:
     port: int = 0
     h2: Callable[[Peer, Secured], IProtocol] | None = None
     proxies: tuple[Network, ...] = ()
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         self.limit = WatchedLimit(self.most, self.clock)
@@ -128,7 +129,7 @@ class Edge:
             web=web,
             tunnels=self.tunnels,
             domain=DOMAIN,
-            certificates=Certificates(self.certificate.certificate, self.certificate.key, self.clock),
+            certificates=Certificates(self.certificate.certificate, self.certificate.key, self.clock, self.folder),
             connections=self.limit,
             clock=self.clock,
             h2=self.h2,

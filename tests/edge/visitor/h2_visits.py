@@ -16,6 +16,7 @@ from pinggy.edge.elsewhere import NothingElsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
 from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.web import WebLimits
 from tests.edge.visitor.visits import FACE
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
@@ -31,7 +32,7 @@ class H2Visit:
     instead.
     """
 
-    def __init__(self, *lives: LiveForwarding, limits: WebLimits | None = None) -> None:
+    def __init__(self, *lives: LiveForwarding, limits: WebLimits | None = None, secured: Secured | None = None) -> None:
         self.tunnels = Tunnels()
         for live in lives or (live_forwarding(FakeClient()),):
             self.tunnels.add(live)
@@ -46,7 +47,13 @@ class H2Visit:
         self.raw: bytearray | None = None
         self.visitor = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         way = partial(
-            Route, tunnels=self.tunnels, face=FACE, secure=True, elsewhere=NothingElsewhere(), clock=self.clock
+            Route,
+            tunnels=self.tunnels,
+            face=FACE,
+            secure=True,
+            elsewhere=NothingElsewhere(),
+            clock=self.clock,
+            secured=secured,
         )
         self.protocol = H2Visitor(
             way=way, peer=Peer("192.0.2.7", 40000), clock=self.clock, limits=limits or WebLimits()

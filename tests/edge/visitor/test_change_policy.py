@@ -5,6 +5,7 @@ A policy that is replaced while visitors are there: whom the new one does not le
 from __future__ import annotations
 
 import pytest
+import pytest_twisted
 from twisted.internet.task import Clock
 
 from pinggy.edge.client import Peer
@@ -25,6 +26,7 @@ from tests.edge.visitor.visits import Visit
 from tests.http.test_clienthello import real_hello
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
+from tests.support.visitors import say_in_tls, tls_context
 
 # Of 192.0.2.7, where visitors in memory come from.
 IN = parse_policy(("w:192.0.2.0/24",))
@@ -372,6 +374,22 @@ def test_an_https_visitor_who_has_asked_nothing_yet_is_cut(still_edge: Edge) -> 
     visitor.transport.closes()
     assert not live.tunnel.present
     assert still_edge.clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_visitor_over_real_tls_reads_a_broken_connection(edge: Edge) -> None:
+    client = FakeClient()
+    live = edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    opened = client.next_stream()
+    visit = say_in_tls(edge.port, f"shop.{DOMAIN}", tls_context(edge.certificate.ca), b"hello")
+    stream = await opened
+    stream.client_sends(b"the beginning")
+    live.tunnel.change_policy(OUT)
+    stream.client_sends(b"secret")
+    assert b"secret" not in await visit
+    await edge.limit.empty()
+    assert stream.over
+    assert not live.tunnel.present
 
 
 # -- visitors of another edge ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pinggy.edge.visitor.web import WebLimits, WebVisitor
 from pinggy.http.head import parse_request
 from pinggy.http.rewrite import request_for_peer
 from pinggy.http.write import request_head
+from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.request import Kind
 from pinggy.wire.places import Place
 from tests.edge.visitor.visits import FACE, Visit
@@ -254,6 +255,20 @@ def test_requests_that_have_had_their_hop_are_cut_without_a_word_where_the_tunne
     assert transport.aborted
     assert transport.value() == b""
     transport.closes()
+
+
+@pytest.mark.parametrize("last_hop", [False, True])
+@pytest.mark.parametrize("answer", [OK, OK.replace(b"Length: 2", b"Length: 1000")], ids=["idle", "in an exchange"])
+def test_he_is_cut_when_the_tunnel_lets_him_in_no_more(other: Asked, last_hop: bool, answer: bytes) -> None:
+    client = FakeClient()
+    live = live_forwarding(client, name="gone")
+    transport = guest(other, live, last_hop=last_hop)
+    transport.sends(GET)
+    client.opened[0].client_sends(answer)
+    live.tunnel.change_policy(parse_policy(("w:198.51.100.0/24",)))
+    assert transport.aborted
+    transport.closes()
+    assert not live.tunnel.present
 
 
 # -- heads -------------------------------------------------------------------------------------------------------

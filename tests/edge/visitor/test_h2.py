@@ -13,14 +13,16 @@ from hyperframe.frame import Frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinggy.edge.h2.floods import BURST
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.h2.connection import MOST_STREAMS, STREAM_WINDOW
-from pinggy.edge.visitor.h2.floods import BURST
+from pinggy.edge.visitor.web import WebLimits
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 
+LIMITS = WebLimits()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -292,8 +294,34 @@ def test_an_early_answer_ends_the_upload() -> None:
     visit.answer(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
     assert visit.content(number) == b"no"
     assert visit.has_ended(number)
-    assert visit.reset(number) == ErrorCodes.NO_ERROR
     assert visit.stream.aborted
+    # He is heard out: what he sends is credited, and goes nowhere.
+    for _ in range(2 * STREAM_WINDOW // 16_384):
+        visit.send(number, bytes(16_384))
+    assert visit.reset(number) is None
+    visit.clock.advance(LIMITS.linger_seconds)
+    visit.exchange()
+    assert visit.reset(number) == ErrorCodes.NO_ERROR
+    visit.leave()
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_an_upload_that_ends_after_an_early_answer(how: str) -> None:
+    visit = H2Visit()
+    number = visit.ask("PUT", "/", end=False)
+    visit.answer(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+    if how == "end":
+        visit.send(number, b"hello", end=True)
+    else:
+        visit.visitor.reset_stream(number)
+        visit.exchange()
+    assert visit.reset(number) is None
+    visit.clock.advance(LIMITS.linger_seconds)
+    visit.exchange()
+    assert visit.reset(number) is None
+    number = visit.ask()
+    visit.answer(OK)
+    assert visit.content(number) == b"hi"
     visit.leave()
 
 
@@ -435,6 +463,24 @@ def test_nothing_that_is_no_request_reaches_the_local_server(fields: list[tuple[
     visit.leave()
 
 
+def test_a_stream_that_is_reset_as_a_window_opens_harms_no_other() -> None:
+    visit = H2Visit()
+    visit.reads = False
+    first, second = visit.ask(), visit.ask()
+    one, two = visit.client.opened
+    visit.answer(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(65_535), one)
+    visit.answer(b"HTTP/1.1 200 OK\r\n\r\n" + b"hi", two)
+    assert visit.content(second) == b""
+    visit.visitor.increment_flow_control_window(100_000)
+    visit.visitor.increment_flow_control_window(100_000, first)
+    visit.visitor.reset_stream(first, ErrorCodes.CANCEL)
+    visit.exchange()
+    assert visit.content(second) == b"hi"
+    assert one.aborted
+    assert gone(visit) is None
+    visit.leave()
+
+
 def test_a_body_longer_than_it_says_is_the_end() -> None:
     visit = H2Visit()
     number = visit.ask("PUT", "/", ("content-length", "3"), end=False)
@@ -467,6 +513,27 @@ def test_floods_are_shut_out(kind: str) -> None:
     assert gone(visit) == ErrorCodes.ENHANCE_YOUR_CALM
     assert visit.stream.aborted
     assert not visit.client.opened[1:]
+    visit.leave()
+
+
+def test_pings_that_measure_what_comes_are_no_flood() -> None:
+    visit = H2Visit()
+    number = visit.ask()
+    visit.answer(b"HTTP/1.1 200 OK\r\n\r\n")
+    for count in range(BURST + 10):
+        visit.answer(b"x")
+        visit.visitor.ping(b"%08d" % count)
+        visit.exchange()
+    assert gone(visit) is None
+    assert len(visit.content(number)) == BURST + 10
+    visit.leave()
+
+
+def test_a_frame_that_is_too_long_is_refused_by_its_head() -> None:
+    visit = H2Visit()
+    visit.protocol.dataReceived(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01")
+    visit.exchange()
+    assert gone(visit) == ErrorCodes.FRAME_SIZE_ERROR
     visit.leave()
 
 

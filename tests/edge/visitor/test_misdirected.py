@@ -9,6 +9,7 @@ import pytest
 from pinggy.edge.elsewhere import Mode, Nowhere
 from pinggy.edge.visitor.secured import Secured
 from pinggy.tunnel.request import Kind
+from tests.edge.visitor.h2_visits import H2Visit
 from tests.edge.visitor.test_elsewhere import Asked, status
 from tests.edge.visitor.visits import Visit, secured
 from tests.support.streams import FakeClient, live_forwarding
@@ -83,6 +84,20 @@ def test_a_tunnel_with_tls_to_itself_is_met_by_a_connection_of_its_own(
     visit.say(get("own.a.example"))
     assert status(visit.heard()) == expected
     assert own.tunnel.tally.visitors == 0
+    visit.leave()
+
+
+def test_of_many_requests_at_once_only_those_are_that_the_connection_is_not_for() -> None:
+    own = live_forwarding(name="own", kind=Kind.TLS)
+    shop, other = live_forwarding(FakeClient()), live_forwarding(FakeClient(), name="other")
+    visit = H2Visit(shop, other, own, secured=secured("shop.a.example"))
+    numbers = [
+        visit.ask(host=host) for host in ("own.a.example", "elsewhere.example", "other.a.example", "shop.a.example")
+    ]
+    assert isinstance(other.tunnel.client, FakeClient)
+    for client in (other.tunnel.client, visit.client):
+        visit.answer(OK, client.opened[-1])
+    assert [visit.fields(number)[":status"] for number in numbers] == ["421", "421", "200", "200"]
     visit.leave()
 
 

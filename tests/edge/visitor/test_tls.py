@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.address import IPv4Address
+from twisted.internet.main import CONNECTION_LOST
 
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.stream import StreamRefused
@@ -17,7 +20,8 @@ from pinggy.edge.visitor.tls_transport import CLOSE_NOTIFY
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.policy import Policy
 from pinggy.tunnel.request import Kind
-from tests.edge.visitor.conftest import DOMAIN, Edge
+from tests.certificates.pairs import AUTHORITY, put
+from tests.edge.visitor.conftest import DOMAIN, Edge, listening_edge, reactor
 from tests.http.test_clienthello import real_hello
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -192,6 +196,34 @@ async def test_curl_trusts_the_local_authority(edge: Edge) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_curl_is_shown_the_certificate_of_the_host_that_it_asks_for(
+    certificate: LocalCertificate, tmp_path: Path
+) -> None:
+    put(tmp_path, "shop", f"shop.{DOMAIN}")
+    authority = tmp_path / "authority"
+    authority.write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
+
+    def status(edge: Edge, ca: Path, host: str) -> int:
+        command = ["curl", "--silent", "--http0.9", "--cacert", str(ca), "--output", str(tmp_path / "said")]
+        command += ["--resolve", f"{host}:{edge.port}:127.0.0.1", f"https://{host}:{edge.port}/"]
+        return subprocess.run(command, timeout=PATIENCE, check=False).returncode
+
+    def visits(edge: Edge) -> list[int]:
+        return [
+            status(edge, ca, host)
+            for ca, host in (
+                (authority, f"shop.{DOMAIN}"),
+                (authority, f"other.{DOMAIN}"),
+                (certificate.ca, f"other.{DOMAIN}"),
+            )
+        ]
+
+    async with listening_edge(Edge(certificate, reactor, folder=tmp_path)) as edge:
+        # 60: the certificate cannot be checked with that authority.
+        assert await in_thread(partial(visits, edge)) == [0, 60, 0]
+
+
+@pytest_twisted.ensureDeferred
 async def test_tls_without_a_name_is_ended_here(edge: Edge) -> None:
     # Python sends no SNI for an address; the certificate has 127.0.0.1.
     said = await say_in_tls(edge.port, "127.0.0.1", tls_context(edge.certificate.ca), b"GET / \n")
@@ -360,22 +392,46 @@ def test_a_handshake_that_never_ends(still_edge: Edge) -> None:
 class TlsVisitorInMemory:
     """A visitor of *edge* who has finished a handshake for `shop.a.example`."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, takes: int | None = None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=f"shop.{DOMAIN}")
         self.transport = visit(edge)
+        if takes is not None:
+            self.transport.writeSomeData = self._take  # type: ignore[attr-defined]
+        self._takes = takes or 0
         with pytest.raises(ssl.SSLWantReadError):
             self.tls.do_handshake()
         self.flush()
         self.tls.do_handshake()
         self.flush()
 
+    def _take(self, data: bytes) -> int | Exception:
+        """As a socket whose buffer is nearly full does; with less than nothing, as one that is lost."""
+        if self._takes < 0:
+            return CONNECTION_LOST
+        self.transport.write(data[: self._takes])
+        return min(self._takes, len(data))
+
     def flush(self) -> None:
-        self.transport.sends(self._outgoing.read())
+        if said := self._outgoing.read():
+            self.transport.sends(said)
         self._incoming.write(self.transport.value())
         self.transport.clear()
+
+
+@pytest.mark.parametrize("takes", [0, 1, 100, 10**6, -1])
+def test_flights_come_in_their_order_whatever_the_socket_takes_at_once(still_edge: Edge, takes: int) -> None:
+    client = FakeClient()
+    still_edge.add(live_forwarding(client, kind=Kind.TLSTCP))
+    visitor = TlsVisitorInMemory(still_edge, takes)
+    client.opened[0].client_sends(b"220 ready")
+    still_edge.clock.advance(0)
+    visitor.flush()
+    assert visitor.tls.read() == b"220 ready"
+    visitor.transport.resets()
+    assert still_edge.clock.getDelayedCalls() == []
 
 
 def test_a_visitor_who_never_answers_the_close_notify(still_edge: Edge) -> None:

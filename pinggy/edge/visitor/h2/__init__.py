@@ -5,8 +5,4 @@ connection
     one visitor's connection: frames in and out, and who may send.
 stream
     one request of his and its response.
-outlet
-    what waits to be sent, stream by stream, in turn.
-floods
-    how much of what costs us and carries nothing a visitor may send.
 """

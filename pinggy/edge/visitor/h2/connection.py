@@ -36,8 +36,9 @@ from twisted.python.failure import Failure
 from pinggy.edge import answers
 from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
-from pinggy.edge.visitor.h2.floods import Flood
-from pinggy.edge.visitor.h2.outlet import Outlet
+from pinggy.edge.h2.floods import Flood
+from pinggy.edge.h2.frames import PromptFrames
+from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.visitor.h2.stream import RequestStream
 from pinggy.edge.visitor.route import Route, Traveller
 from pinggy.edge.visitor.stay import Stay
@@ -72,10 +73,12 @@ class H2Visitor(protocol.Protocol):
         self.clock = clock
         self.body_seconds = limits.body_seconds
         self.answer_seconds = limits.answer_seconds
+        self.linger_seconds = limits.linger_seconds
         self._way = way
         self._stay = Stay(peer, self._cut, most=MOST_STREAMS)
         self._limits = limits
         self._h2 = H2Connection(_CONFIG)
+        self._h2.incoming_buffer = PromptFrames(server=True)
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
@@ -89,6 +92,7 @@ class H2Visitor(protocol.Protocol):
         self._streams: dict[int, RequestStream] = {}
         self._deadline = Deadline(clock, self._idle)
         self._flood = Flood(clock)
+        self._sent_at_ping = 0
         self._last = 0
         self._going = False
         self._closing = False
@@ -148,12 +152,14 @@ class H2Visitor(protocol.Protocol):
                 stream = self._streams.get(number)
                 if stream is not None:
                     stream.lost()
-            case WindowUpdated():
-                self.outlet.send()
+            case WindowUpdated(stream_id=number):
+                self.outlet.reopened(number)
             case RemoteSettingsChanged():
                 self._bear()
-                self.outlet.send()
-            case PingReceived() | PriorityUpdated():
+                self.outlet.reopened(None)
+            case PingReceived():
+                self._ping()
+            case PriorityUpdated():
                 self._bear()
             case ConnectionTerminated():
                 self._going = True
@@ -203,6 +209,12 @@ class H2Visitor(protocol.Protocol):
             stream.lost()
             return
         stream.end(said)
+
+    def _ping(self) -> None:
+        """gRPC measures its round trip by pings, one at a time as long as something comes: those are no flood."""
+        sent, self._sent_at_ping = self._sent_at_ping, self.outlet.sent
+        if sent == self._sent_at_ping:
+            self._bear()
 
     def _bear(self) -> None:
         if not self._flood.another():

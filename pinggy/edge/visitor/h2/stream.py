@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from pinggy.edge import answers
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.exchange import Exchange
-from pinggy.edge.visitor.h2.outlet import Outlet
+from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.visitor.route import Route
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
@@ -42,6 +42,9 @@ class Connection(Protocol):
 
     @property
     def answer_seconds(self) -> float: ...
+
+    @property
+    def linger_seconds(self) -> float: ...
 
     def way_for(self, stream: RequestStream) -> Route: ...
 
@@ -85,6 +88,7 @@ class RequestStream:
         "_head",
         "_held",
         "_left",
+        "_lingers",
         "_over",
         "_paused",
         "_pending",
@@ -113,6 +117,7 @@ class RequestStream:
         self._pending: deque[memoryview] = deque()
         self._said_end = False
         self._paused = False
+        self._lingers = False
         self._over = False
 
     # -- from the visitor ----------------------------------------------------------------------------------------
@@ -142,6 +147,9 @@ class RequestStream:
         if self._ended:
             return
         self._ended = True
+        if self._lingers:
+            self._is_over()
+            return
         self._trailers = trailers
         if not self._answered:
             self._deadline.set(self._connection.answer_seconds)
@@ -298,7 +306,7 @@ class RequestStream:
 
     def _finish(self) -> None:
         """Once all of the response has been sent: say so."""
-        if not self._complete or self._pending or self._over:
+        if not self._complete or self._pending or self._over or self._lingers:
             return
         if not self._said_end:
             self._said_end = True
@@ -306,10 +314,15 @@ class RequestStream:
                 self._connection.send_headers(self.number, trailer_fields(self._trailers), ends=True)
             else:
                 self._connection.end_stream(self.number)
-        if not self._ended:
-            # RFC 9113 8.1: the rest of his request is not wanted.
-            self._connection.reset(self.number, ErrorCodes.NO_ERROR)
-        self._is_over()
+        if self._ended:
+            self._is_over()
+        else:
+            # He may be told that the rest of his request is not wanted (RFC 9113 8.1), but curl 7 and others lose the
+            # response by it: first he is heard out for a while.
+            self._lingers = True
+            self._deadline.set(self._connection.linger_seconds)
+            self._route.close()
+            self._credit()
         self._connection.flush()
 
     def _reset(self, code: ErrorCodes) -> None:
@@ -331,6 +344,9 @@ class RequestStream:
 
     def _overdue(self) -> None:
         """Somebody has been silent in the middle of the request: the visitor, or the local server."""
+        if self._lingers:
+            self._reset(ErrorCodes.NO_ERROR)
+            return
         exchange = self._exchange
         if exchange is not None and not self._ended:
             if exchange.full:

@@ -1,6 +1,6 @@
 """
-How much of what costs us and carries nothing a visitor may send: requests that he takes back at once, settings, pings,
-empty frames. Real visitors stay far below; whoever goes above is shut out (RFC 9113 10.5).
+How much of what costs us and carries nothing the other side may send: requests that are taken back at once, settings,
+pings, empty frames. Real programs stay far below; whoever goes above is shut out (RFC 9113 10.5).
 """
 
 from __future__ import annotations

@@ -1,0 +1,47 @@
+"""
+What the h2 library should not see, or sees too late: a reader of frames in place of its own.
+"""
+
+from __future__ import annotations
+
+from h2.exceptions import FrameTooLargeError, ProtocolError
+from h2.frame_buffer import FrameBuffer
+from hyperframe.frame import Frame, GoAwayFrame, SettingsFrame
+
+_SETTINGS = 4
+_LENGTH, _TYPE = 3, 3
+
+
+class PromptFrames(FrameBuffer):
+    """
+    Refuses a frame that is too long when its head has come: the library would wait for all of it, 16 MiB at the most.
+    """
+
+    def __next__(self) -> Frame:
+        data = self._data
+        if len(data) >= _LENGTH and int.from_bytes(data[:_LENGTH]) > self.max_frame_size:
+            raise FrameTooLargeError("A frame is longer than was allowed.")
+        return super().__next__()
+
+
+class ServerFrames(PromptFrames):
+    """
+    Those of a server. They begin with SETTINGS (RFC 9113 3.4), by which one that *has_begun* is told from whatever
+    speaks something else. A GOAWAY stands in *goaway*, the last one, and is not shown to the library, which would not
+    let the streams end that there are (RFC 9113 6.8).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(server=False)
+        self.has_begun = False
+        self.goaway: GoAwayFrame | None = None
+
+    def __next__(self) -> Frame:
+        if not self.has_begun and len(self._data) > _TYPE and self._data[_TYPE] != _SETTINGS:
+            raise ProtocolError("The server does not begin with SETTINGS.")
+        frame = super().__next__()
+        while isinstance(frame, GoAwayFrame):
+            self.goaway = frame
+            frame = super().__next__()
+        self.has_begun = self.has_begun or isinstance(frame, SettingsFrame)
+        return frame
