@@ -99,6 +99,9 @@ class TlsTransport(BufferingTLSTransport):
             tunnel, presence = self._admitted
             tunnel.leave(presence)
         self._shakes_hands = False
+        # All that came has been read. OpenSSL would say that a close_notify is missing, a tenth of a handshake later,
+        # to people who do not ask: many a program closes TCP alone.
+        self._lostTLSConnection = True
         super().connectionLost(reason)
 
     def _close(self) -> None:
