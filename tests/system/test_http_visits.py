@@ -187,7 +187,7 @@ def test_a_local_server_that_is_down_is_a_502(service: Service, scheme: str) -> 
     with ssh(service, "-T", "-R0:localhost:1") as client:
         url = client.url(scheme)
         done = curl(service, "--include", url)
-        assert done.stdout.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+        assert done.stdout.split(b" ")[1] == b"502"
         assert b"the local server behind it refused the connection." in done.stdout
 
 
@@ -236,7 +236,7 @@ def test_a_response_that_breaks_off_is_seen_as_broken(service: Service, scheme: 
 
     with tcp_server(break_off) as port, ssh(service, "-T", f"-R0:localhost:{port}") as client:
         done = curl(service, client.url(scheme), check=False)
-        assert done.returncode in (18, 56)  # partial file; failure in receiving
+        assert done.returncode in (18, 56, 92)  # partial file; failure in receiving; a stream that was reset
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
