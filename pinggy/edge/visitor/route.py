@@ -108,6 +108,11 @@ class Route:
         self._has_ended = False
         self._closed = False
 
+    @property
+    def visited(self) -> LiveTunnel | None:
+        """The tunnel of this edge that has let in the last request that was let in."""
+        return self._visited
+
     def ask(self, head: RequestHead) -> None:
         """Find the way for *head*."""
         self._asked = head

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pinggy.edge.client import Peer
 from pinggy.edge.tunnels import LiveTunnel, Presence
@@ -23,13 +24,13 @@ class _Presence:
 
 class Stay:
     """
-    Of *peer*, whom *cut* breaks off at once. It is present at the *most* tunnels that he asked for last: HTTP/1.1 asks
-    one after the other, HTTP/2 many at once.
+    Of *peer*, whom *cut* breaks off as far as he is at a tunnel that does not let him in any more. It is present at the
+    *most* tunnels that he asked for last: HTTP/1.1 asks one after the other, HTTP/2 many at once.
     """
 
     __slots__ = ("_cut", "_most", "_present", "address", "peer")
 
-    def __init__(self, peer: Peer, cut: Callable[[], object], *, most: int = 1) -> None:
+    def __init__(self, peer: Peer, cut: Callable[[LiveTunnel], object], *, most: int = 1) -> None:
         self.peer = peer
         self.address = _address(peer)
         self._cut = cut
@@ -49,7 +50,7 @@ class Stay:
             return True
         while len(self._present) >= self._most:
             self._leave(next(iter(self._present)))
-        self._present[tunnel] = _Presence(tunnel.enter(self.peer.host, self._cut), policy)
+        self._present[tunnel] = _Presence(tunnel.enter(self.peer.host, partial(self._cut, tunnel)), policy)
         return True
 
     def count(self, tunnel: LiveTunnel) -> None:

@@ -20,7 +20,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.exchange import Exchange
-from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.tunnels import LiveTunnel, Tunnels
 from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.stay import Stay
@@ -294,7 +294,7 @@ class WebVisitor(Protocol):
         else:
             self.abort()
 
-    def _cut(self) -> None:
+    def _cut(self, _: LiveTunnel) -> None:
         """The tunnel that let him in does not any more: nothing goes on from here, either way."""
         waits = self._state is _State.BUSY and not self._responded
         self._cancel()

@@ -320,16 +320,38 @@ def test_the_same_words_at_another_tunnel_are_asked_anew() -> None:
 
 def test_an_http2_visitor_is_cut_whatever_he_does() -> None:
     visit = H2Visit()
-    visit.ask()
-    visit.answer(OK)
-    visit.ask("PUT", "/", end=False)
+    done, heard, sending = visit.ask(), visit.ask(), visit.ask("PUT", "/", end=False)
+    streams = visit.client.opened
+    visit.answer(OK, streams[0])
+    visit.answer(OK[:-1], streams[1])
     visit.shop.tunnel.change_policy(IN)
-    assert not visit.transport.aborted
+    assert not any(stream.aborted for stream in streams)
     visit.shop.tunnel.change_policy(OUT)
-    assert visit.transport.aborted
-    assert visit.stream.aborted
+    visit.exchange()
+    assert all(stream.aborted for stream in streams[1:])
+    assert visit.has_ended(done)
+    assert visit.reset(heard) is not None
+    assert visit.fields(sending)[":status"] == "403"
     visit.leave()
     assert not visit.shop.tunnel.present
+
+
+def test_he_keeps_what_other_tunnels_give_him_over_the_same_connection() -> None:
+    blogger = FakeClient()
+    shop, blog = live_forwarding(), live_forwarding(blogger, name="blog")
+    visit = H2Visit(shop, blog)
+    number = visit.ask(host="blog.a.example")
+    (stream,) = blogger.opened
+    visit.answer(OK[:-1], stream)
+    visit.ask()
+    shop.tunnel.change_policy(OUT)
+    assert visit.stream.aborted
+    assert visit.reset(visit.ask()) is not None
+    visit.answer(OK[-1:], stream)
+    assert visit.content(number) == b"hi"
+    assert visit.has_ended(number)
+    visit.leave()
+    assert not blog.tunnel.present
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import PromptFrames
 from pinggy.edge.h2.outlet import Outlet
+from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.h2.stream import RequestStream
 from pinggy.edge.visitor.route import Route, Traveller
 from pinggy.edge.visitor.stay import Stay
@@ -275,16 +276,11 @@ class H2Visitor(protocol.Protocol):
         else:
             self._deadline.set(self._limits.idle_seconds)
 
-    def abort(self) -> None:
-        """At once, and without a word."""
-        self._closing = True
-        self._wire.abort()
-
-    def _cut(self) -> None:
-        """A tunnel that let him in does not any more: nothing goes on from here, either way."""
-        self.abort()
+    def _cut(self, tunnel: LiveTunnel) -> None:
+        """*tunnel* let him in and does not any more; others that he visits over this connection have no part in it."""
         for stream in list(self._streams.values()):
-            stream.lost()
+            if stream.visited is tunnel:
+                stream.cut()
 
     # -- WireUser: how the visitor reads -------------------------------------------------------------------------
 

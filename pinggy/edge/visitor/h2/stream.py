@@ -18,6 +18,7 @@ from pinggy.edge import answers
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.exchange import Exchange
 from pinggy.edge.h2.outlet import Outlet
+from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.route import Route
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
@@ -67,8 +68,6 @@ class Connection(Protocol):
         ...
 
     def over(self, stream: RequestStream) -> None: ...
-
-    def abort(self) -> None: ...
 
 
 class RequestStream:
@@ -161,6 +160,20 @@ class RequestStream:
         self._cancel()
         self._is_over()
 
+    @property
+    def visited(self) -> LiveTunnel | None:
+        """The tunnel that has let this request in."""
+        return self._route.visited
+
+    def cut(self) -> None:
+        """It does not any more: nothing goes on from here, either way."""
+        self._cancel()
+        if self._answered:
+            self._reset(ErrorCodes.INTERNAL_ERROR)
+        else:
+            self._route.close()
+            self.refuse(answers.NOT_ALLOWED)
+
     def _credit(self) -> None:
         held, self._held = self._held, 0
         if held:
@@ -190,7 +203,8 @@ class RequestStream:
         self.abort()
 
     def turned_away(self) -> None:
-        self._connection.abort()
+        # Without a word, but not at the cost of other tunnels: browsers ask several over one connection.
+        self.abort()
 
     # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 
