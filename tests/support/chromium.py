@@ -7,6 +7,7 @@ Only what tests ask of it: pages are opened, looked at and questioned, and what 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -15,8 +16,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
 
@@ -34,7 +38,6 @@ _OPTIONS = (
     "--disable-component-update",
     "--no-first-run",
     "--hide-scrollbars",
-    "--ignore-certificate-errors",
     "--host-resolver-rules=MAP *.localhost 127.0.0.1",
     "--remote-debugging-port=0",
 )
@@ -52,14 +55,15 @@ class Looks:
 @dataclass
 class Tab:
     """
-    One page. *requests* are the URLs that it has asked for, *statuses* what they were answered by URL, *complaints*
-    what stands in its console as an error.
+    One page. *requests* are the URLs that it has asked for, *statuses* what they were answered by URL, *connections*
+    over which connection; *complaints* what stands in its console as an error.
     """
 
     browser: Browser
     session: str
     requests: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
+    connections: dict[str, int] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
     def show(self, looks: Looks) -> None:
@@ -96,7 +100,9 @@ class Tab:
             case "Network.requestWillBeSent":
                 self.requests.append(said["request"]["url"])
             case "Network.responseReceived":
-                self.statuses[said["response"]["url"]] = said["response"]["status"]
+                response = said["response"]
+                self.statuses[response["url"]] = response["status"]
+                self.connections[response["url"]] = response["connectionId"]
             case "Log.entryAdded" if said["entry"]["level"] == "error":
                 self.complaints.append(said["entry"]["text"])
             case "Runtime.consoleAPICalled" if said["type"] == "error":
@@ -146,13 +152,18 @@ class Browser:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*trusted: Path) -> Iterator[Browser]:
+    """
+    *trusted* are files of certificates that it takes for well issued, whoever issued them. It shares a connection
+    between hosts of such a one, which it does not with a certificate whose errors are merely passed over.
+    """
+    keys = ",".join(_digest_of_key(each) for each in trusted)
     program = shutil.which("chromium-headless-shell")
     assert program is not None, "tests/support/install-programs installs it"
     with (
         tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True) as folder,
         subprocess.Popen(
-            [program, *_OPTIONS, f"--user-data-dir={folder}"],
+            [program, *_OPTIONS, f"--ignore-certificate-errors-spki-list={keys}", f"--user-data-dir={folder}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -165,6 +176,12 @@ def chromium() -> Iterator[Browser]:
                 yield Browser(connection)
         finally:
             process.kill()
+
+
+def _digest_of_key(certificate: Path) -> str:
+    key = load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _address(stderr: Iterator[str]) -> str:

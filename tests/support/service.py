@@ -145,6 +145,10 @@ class Service:
         return self.state / "tls" / "ca.pem"
 
     @property
+    def certificate(self) -> Path:
+        return self.state / "tls" / "cert.pem"
+
+    @property
     def known_hosts(self) -> Path:
         return self.state / "known_hosts"
 

@@ -36,8 +36,8 @@ LEAST_CONTRAST = """(() => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
+def browser(service: Service) -> Iterator[Browser]:
+    with chromium(service.certificate) as running:
         yield running
 
 
