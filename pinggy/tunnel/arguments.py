@@ -17,7 +17,7 @@ from pinggy.tunnel import argument_values as values
 from pinggy.tunnel.argument_values import Unfit
 from pinggy.tunnel.networks import Network
 from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Policy
-from pinggy.tunnel.refusals import TooLong, UnknownArgument
+from pinggy.tunnel.refusals import TooLong, UnknownArgument, echo
 from pinggy.tunnel.request import Kind
 
 LONGEST_COMMAND = 16 * 1024
@@ -93,11 +93,12 @@ def split_command(command: bytes) -> tuple[str, ...]:
 def parse_policy(words: tuple[str, ...]) -> Policy:
     """Read the arguments. Raises `UnknownArgument`, which names the word and says what to write."""
     draft = _Draft()
+    option = None
     for word in words:
         name, colon, rest = _name(word)
-        option = _BY_WORD.get(name)
+        before, option = option, _BY_WORD.get(name)
         if option is None:
-            raise _unknown(word, name)
+            raise _unknown(word, name, before)
         if colon and not option.form:
             raise _refused(option, word, Unfit("takes nothing behind it"))
         if not rest and (colon or option.form.startswith(":")):
@@ -147,7 +148,7 @@ def _refused(option: Option, word: str, unfit: Unfit) -> UnknownArgument:
     return UnknownArgument.of(shown, f"{unfit}. Write {unfit.instead or option.usage}")
 
 
-def _unknown(word: str, name: str) -> UnknownArgument:
+def _unknown(word: str, name: str, before: Option | None) -> UnknownArgument:
     if name.startswith("x:") or name == "x":
         known = " ".join(option.words[0] for option in OPTIONS if option.words[0].startswith("x:"))
         return UnknownArgument.of(word, f"is not an option of this service. Write one of {known}")
@@ -155,6 +156,13 @@ def _unknown(word: str, name: str) -> UnknownArgument:
     shown = name if name == word else f"{name}:"
     if name.lower() in _BY_WORD or name == "X":
         return UnknownArgument.of(shown, f"is not an option of this service. Write {name.lower()}: in lower case")
+    if before is not None and (before.secret or (name == word and before.form.endswith(":Value"))):
+        # Perhaps a value that a shell has torn apart; of a password no part is shown.
+        said = f"The word behind '{before.words[0]}:'" if before.secret else f"'{echo(word)}'"
+        return UnknownArgument(
+            f"{said} is not an option of this service. If it belongs to what stands before it, write both in quotes of "
+            f"their own, as in \"'{before.words[0]}{before.form}'\"."
+        )
     heads = " ".join(f"{option.words[0]}:" for option in OPTIONS if not option.words[0].startswith("x:"))
     return UnknownArgument.of(shown, f"is not an option of this service. Options begin with {heads} or x:")
 

@@ -147,6 +147,23 @@ def test_the_sentence_names_the_word_but_never_a_password() -> None:
         assert f"'{word.partition(':')[0]}:'" in raised.value.text
 
 
+def test_words_that_were_torn_apart_are_told_so() -> None:
+    with pytest.raises(UnknownArgument) as raised:
+        parse_policy(split_command(b"x:https u:X-Served-By:my laptop"))
+    assert raised.value.text.startswith(
+        "'laptop' is not an option of this service. If it belongs to what stands before"
+    )
+    assert "\"'u:Name:Value'\"" in raised.value.text
+    for command in (b"b:ann:my hunter2", b"k:my hunter2", b"k:my hunter2:x"):
+        with pytest.raises(UnknownArgument) as raised:
+            parse_policy(split_command(command))
+        assert raised.value.text.startswith(f"The word behind '{command[:2].decode()}' is not an option")
+        assert "hunter2" not in raised.value.text
+    for command in (b"laptop", b"x:https laptop", b"a:X:y lap:top"):
+        with pytest.raises(UnknownArgument, match="Options begin with"):
+            parse_policy(split_command(command))
+
+
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
