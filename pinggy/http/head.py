@@ -8,6 +8,7 @@ beside Transfer-Encoding); what it lets pass and we do not is refused here: the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import httptools
@@ -154,13 +155,10 @@ class _Fields:
         self._complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        field = name.decode("latin-1")
+        field, lower = _spelled(name) if len(name) <= _LONGEST_KNOWN else _read_name(name)
         content = value.decode("latin-1").strip(" \t")
-        lower = field.lower()
-        if lower not in _LOOKED_AT:
+        if lower is None:
             self.headers.append((field, content))
-            if "_" in lower:
-                self.plain = False
             return
         if lower == "connection":
             self._hidden += 1
@@ -172,7 +170,7 @@ class _Fields:
             self._hidden += 1
             return
         self.headers.append((field, content))
-        if lower in _CHANGED:
+        if lower in _CHANGED or "_" in lower:
             self.plain = False
         if lower == "host":
             self._hosts.append(content)
@@ -269,6 +267,18 @@ _CHANGED = frozenset(
 )
 _LOOKED_AT = _CHANGED | _CREDENTIALS | {"connection", "content-length", "host", "keep-alive"}
 OF_A_CONNECTION = ("ntlm", "negotiate")
+
+
+def _read_name(name: bytes) -> tuple[str, str | None]:
+    """A header's name as it came; and in lower case, where it is one that is looked at (or could be taken for one)."""
+    field = name.decode("latin-1")
+    lower = field.lower()
+    return field, lower if lower in _LOOKED_AT or "_" in lower else None
+
+
+# The same few hundred names come again and again.
+_LONGEST_KNOWN = 40
+_spelled = lru_cache(maxsize=1024)(_read_name)
 
 
 def _origin_form(method: str, target: str, host: str) -> tuple[str, str]:
