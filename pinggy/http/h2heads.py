@@ -1,8 +1,8 @@
 """
 Heads as HTTP/2 has them (RFC 9113 8): fields in lower case, and pseudo-header fields instead of a line.
 
-The h2 library has seen that the fields are well formed and in their order; what HTTP/1.1 behind us would understand
-differently is refused here by the same rules as in `pinggy.http.head`.
+The h2 library decodes the fields and holds bodies to their lengths; whether they are a request is judged here, as
+strictly as in `pinggy.http.head`: what HTTP/1.1 behind us would understand differently is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
 # RFC 9113 8.2.2: HTTP/2 has no headers of a connection. TE may say trailers.
 _OF_HTTP1 = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 
@@ -38,6 +39,8 @@ def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_hea
     binds = False
     for name, value in fields:
         if name[:1] == b":":
+            if headers or hosts or cookies or name not in _PSEUDO:
+                raise Malformed("The request has a pseudo-header field where none may be, or one that is not known.")
             if name in pseudo:
                 raise Malformed(f"The request has two {name.decode('ascii', 'replace')}.")
             pseudo[name] = value
@@ -53,6 +56,8 @@ def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_hea
         else:
             if name == b"content-length":
                 lengths.append(value)
+            elif name == b"te" and value.lower() != b"trailers":
+                raise Malformed("The request has a header of an HTTP/1.1 connection.")
             elif name in (b"authorization", b"proxy-authorization"):
                 binds = binds or value.lower().startswith(_OF_A_CONNECTION)
             headers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))

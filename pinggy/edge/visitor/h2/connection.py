@@ -52,6 +52,8 @@ from pinggy.http.malformed import Malformed
 _CONFIG = H2Configuration(
     client_side=False,
     header_encoding=None,
+    # `h2heads` is stricter; and to look once is enough.
+    validate_inbound_headers=False,
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
