@@ -5,6 +5,7 @@ out piece by piece.
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -23,6 +24,7 @@ from websockets.sync.connection import Connection
 from tests.support.local_servers import BLOCK, Count
 from tests.support.service import PATIENCE
 
+FILE = b"".join(b"line %d\n" % number for number in range(20_000))
 PAGE = b"<!doctype html><meta charset=utf-8><title>A site</title><link rel=icon href=data:,><p>Hello from here."
 
 
@@ -32,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
     /          a page
     /asked/..  method, target and headers as JSON, lower-case names; any origin may read it
     /cookies   sets the cookies that the site has been given
+    /file      `FILE`, the part of it that Range names, or packed if that is understood
+    /trailers  a response in chunks with a trailer
+    /echo      a PUT in chunks: each of them is sent back when it has come
     /upload    a POST: size and digest of what came, which is read when the test says so
     /pieces    ``text/plain`` of the pieces that the test hands out, each sent by itself
     /events    the same as ``text/event-stream``
@@ -49,6 +54,11 @@ class Handler(BaseHTTPRequestHandler):
                 self._say("text/html", PAGE)
             case "/cookies":
                 self._say("text/plain", b"", *(("Set-Cookie", cookie) for cookie in self.server.cookies))
+            case "/file":
+                self._give_file()
+            case "/trailers":
+                self._head(200, ("Transfer-Encoding", "chunked"), ("Trailer", "X-Sum"))
+                self.wfile.write(b"5\r\nwhole\r\n0\r\nX-Sum: 5\r\n\r\n")
             case "/pieces":
                 self._hand_out("text/plain")
             case "/events":
@@ -62,6 +72,17 @@ class Handler(BaseHTTPRequestHandler):
                 allowed = ("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true")
                 self._say("application/json", json.dumps(said).encode(), *allowed)
 
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        self._head(200, ("Transfer-Encoding", "chunked"))
+        while length := int(self.rfile.readline(), 16):
+            piece = self.rfile.read(length)
+            self.rfile.readline()
+            self.wfile.write(b"%x\r\n%s\r\n" % (length, piece))
+        self.rfile.readline()
+        self.wfile.write(b"0\r\n\r\n")
+
     def do_POST(self) -> None:
         assert self.server.may_read.wait(PATIENCE)
         count, left = Count(), int(self.headers["Content-Length"])
@@ -72,7 +93,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _say(self, kind: str, content: bytes, *headers: tuple[str, str]) -> None:
         self._head(200, ("Content-Type", kind), ("Content-Length", str(len(content))), *headers)
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _give_file(self) -> None:
+        if asked := self.headers.get("Range"):
+            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+            part = FILE[first : last + 1]
+            said = ("Content-Range", f"bytes {first}-{last}/{len(FILE)}"), ("Content-Length", str(len(part)))
+            self._head(206, *said)
+            self.wfile.write(part)
+        elif "gzip" in self.headers.get("Accept-Encoding", ""):
+            self._say("text/plain", gzip.compress(FILE), ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+        else:
+            self._say("text/plain", FILE)
 
     def _hand_out(self, kind: str) -> None:
         self.server.asked_for_pieces.put(self.headers.get("Last-Event-ID", ""))
