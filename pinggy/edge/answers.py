@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from pinggy.edge.stream import Cause
 from pinggy.http.answer import Answer, Stop
 from pinggy.http.malformed import Malformed
 
@@ -85,6 +86,42 @@ NONSENSE = Answer(
     hint="See that the port that follows `-R` is a web server's. If it wants TLS, say `x:localServerTls`.",
     stop=Stop.LOCAL_SERVER,
 )
+NO_H2 = Answer(
+    status=502,
+    code="local-server-no-h2",
+    title="The local server spoke no HTTP/2",
+    happened="This tunnel is up, but the local server behind it did not speak HTTP/2, as it should.",
+    hint=(
+        "Leave out `x:h2`, or give the port where it speaks HTTP/2 with prior knowledge. If it wants TLS, say "
+        "`x:localServerTls` too."
+    ),
+    stop=Stop.LOCAL_SERVER,
+)
+RESET = Answer(
+    status=502,
+    code="local-server-reset",
+    title="The local server broke off",
+    happened="This tunnel is up, but the local server behind it broke the request off before it answered.",
+    hint="Look at its log.",
+    stop=Stop.LOCAL_SERVER,
+)
+NOT_TAKEN = Answer(
+    status=503,
+    code="local-server-busy",
+    title="The local server takes no more",
+    happened="This tunnel is up, but the local server behind it takes no more requests at the moment: try again soon.",
+    hint="It refused streams of HTTP/2: see how many it allows at once, and whether it is about to stop.",
+    stop=Stop.LOCAL_SERVER,
+    headers=(("Retry-After", "2"),),
+)
+NO_UPGRADE = Answer(
+    status=501,
+    code="no-upgrade",
+    title="No WebSocket here",
+    happened="This tunnel speaks HTTP/2 with its local server, where a connection cannot change its protocol.",
+    hint="Leave out `x:h2`: WebSockets are opened over HTTP/1.1.",
+    stop=Stop.TUNNEL,
+)
 TLS_FAILED = Answer(
     status=502,
     code="local-server-tls",
@@ -93,6 +130,14 @@ TLS_FAILED = Answer(
     hint="Leave out `x:localServerTls`, or give the port where it speaks TLS.",
     stop=Stop.LOCAL_SERVER,
 )
+
+
+def refused(cause: Cause) -> Answer:
+    """There is no stream to the local server."""
+    return _REFUSED[cause]
+
+
+_REFUSED = {Cause.DOWN: DOWN, Cause.TLS: TLS_FAILED, Cause.FULL: FULL, Cause.GONE: ENDED}
 
 
 def silent(seconds: float) -> Answer:

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from pinggy.edge.carried import Carried
 from pinggy.edge.client import Client, Peer
 from pinggy.edge.counted import Kept
+from pinggy.edge.local.h2.pool import H2Pool
 from pinggy.edge.local.pool import Pool
 from pinggy.edge.stream import Cause, Stream, StreamRefused
 from pinggy.edge.tally import Tally
@@ -185,11 +186,15 @@ class LiveTunnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveForwarding:
-    """One public name (or port) that visitors may open; *pool* has the streams that wait for their next requests."""
+    """
+    One public name (or port) that visitors may open. *pool* has the streams that wait for their next requests, *h2* the
+    connections that many share at once (x:h2).
+    """
 
     forwarding: Forwarding
     tunnel: LiveTunnel
     pool: Pool = field(default_factory=Pool, compare=False)
+    h2: H2Pool = field(default_factory=H2Pool, compare=False)
 
 
 class Tunnels:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
+from http import HTTPStatus
 
 from pinggy.http.framing import NOT_IN_TRAILERS, Delimited, Framing, Trailers
-from pinggy.http.head import HOST, OF_A_CONNECTION, RequestHead
+from pinggy.http.head import HOST, OF_A_CONNECTION, RequestHead, ResponseHead
 from pinggy.http.malformed import Malformed
+from pinggy.http.rewrite import takes_trailers
 
 _OF_A_CONNECTION = tuple(each.encode() for each in OF_A_CONNECTION)
 Fields = list[tuple[bytes, bytes]]
 
+_GRPC = b"application/grpc"
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_STATUS = re.compile(rb"[1-9][0-9]{2}")
 _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
 # RFC 9113 8.2.2: HTTP/2 has no headers of a connection. TE may say trailers.
 _OF_HTTP1 = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
@@ -123,7 +128,7 @@ def _framing(lengths: list[bytes], ended: bool) -> Framing:
 
 
 def trailers(fields: Iterable[tuple[bytes, bytes]]) -> Trailers:
-    """Those of a request. Raises `Malformed`."""
+    """Raises `Malformed`."""
     read = []
     for name, value in fields:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
@@ -143,3 +148,82 @@ def response_fields(status: int, headers: Iterable[tuple[str, str]]) -> Fields:
 
 def trailer_fields(said: Trailers) -> Fields:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said]
+
+
+# -- toward a server ---------------------------------------------------------------------------------------------
+
+
+def request_fields(head: RequestHead, headers: Iterable[tuple[str, str]], *, scheme: bytes) -> Fields:
+    """
+    The fields of *head* with these *headers*, which have exactly one Host, and none of a connection. Whoever reads
+    trailers says so by TE (RFC 9110 10.1.4), and so does gRPC: some of its servers refuse calls that do not.
+    """
+    fields = [
+        (b":method", head.method.encode("ascii")),
+        (b":scheme", scheme),
+        (b":authority", b""),
+        (b":path", head.target.encode("ascii")),
+    ]
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "host":
+            fields[2] = (b":authority", value.encode("latin-1"))
+        else:
+            fields.append((lower.encode("latin-1"), value.encode("latin-1")))
+    if takes_trailers(head):
+        fields.append((b"te", b"trailers"))
+    return fields
+
+
+def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: bool, most: int = 256) -> ResponseHead:
+    """
+    The response of *fields* to a request with *method*; *ended*: nothing follows. It has *most* headers at the most.
+    Raises `Malformed`.
+    """
+    status = None
+    headers: list[tuple[str, str]] = []
+    lengths: set[bytes] = set()
+    is_grpc = False
+    for name, value in fields:
+        if name == b":status" and status is None and not headers and _STATUS.fullmatch(value):
+            status = int(value)
+            continue
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or name in _OF_HTTP1:
+            raise Malformed("A header of the response is not well formed.")
+        if name == b"content-length":
+            lengths.add(value)
+        elif name == b"content-type":
+            is_grpc = value.lower().startswith(_GRPC)
+        headers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))
+    if status is None or status == 101:
+        raise Malformed("The response has no status that HTTP/2 knows.")
+    if len(headers) > most:
+        raise Malformed("The response has too many headers.")
+    framing: Framing = 0
+    if method != "HEAD" and status >= 200 and status not in (204, 304):
+        framing = _response_framing(lengths, ended)
+        if is_grpc and not ended and isinstance(framing, int):
+            # HTTP/1.1 has no trailers after a body whose length is said (RFC 9112 7.1.2), and the outcome is in them.
+            headers = [header for header in headers if header[0] != "content-length"]
+            framing = Delimited.CHUNKED
+    return ResponseHead(status, _phrase(status), "2", tuple(headers), framing, True, frozenset(), None, False)
+
+
+def _response_framing(lengths: set[bytes], ended: bool) -> Framing:
+    if len(lengths) > 1 or not all(each.isdigit() and len(each) <= 19 for each in lengths):
+        raise Malformed("The Content-Length of the response is not well formed.")
+    if not lengths:
+        return 0 if ended else Delimited.CHUNKED
+    length = int(lengths.pop())
+    if ended and length:
+        raise Malformed("The response has no body, but says that it has.")
+    return length
+
+
+@cache
+def _phrase(status: int) -> str:
+    """HTTP/2 has none (RFC 9113 8.3.2); HTTP/1.1 visitors may be used to one."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -14,7 +14,8 @@ from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.response_rules import own_cookie, own_cookies, ruled
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
-# TE goes too: we promise the local server nothing on the visitor's behalf, and trailers pass all the same.
+# TE goes too: it is a promise of this connection's. Trailers pass all the same; whom HTTP/2 is spoken to or another
+# edge is promised them again, if the visitor takes them.
 Headers = list[tuple[str, str]]
 
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"})
@@ -63,7 +64,23 @@ def request_for_peer(head: RequestHead) -> Headers:
     dropped = _HOP | (head.named - _KEPT)
     if head.version == "1.0":
         dropped |= {"expect"}
-    return [header for header in head.headers if header[0].lower() not in dropped]
+    headers = [header for header in head.headers if header[0].lower() not in dropped]
+    if takes_trailers(head):
+        # RFC 9110 10.1.4: the other edge passes it on to a local server that speaks HTTP/2.
+        headers.append(("TE", "trailers"))
+    return headers
+
+
+def takes_trailers(head: RequestHead) -> bool:
+    """Whether the visitor has said that he reads trailers, or speaks gRPC, which cannot do without."""
+    for name, value in head.headers:
+        lower = name.lower()
+        if lower == "te":
+            if any(each.strip(" \t").lower() == "trailers" for each in value.split(",")):
+                return True
+        elif lower == "content-type" and value.lower().startswith("application/grpc"):
+            return True
+    return False
 
 
 def response_for_visitor(head: ResponseHead, policy: Policy, domain: str) -> Headers:

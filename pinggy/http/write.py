@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from pinggy.http.framing import Delimited
 from pinggy.http.head import RequestHead, ResponseHead
+from pinggy.http.rewrite import Headers
 
 
 def request_head(head: RequestHead, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -40,3 +41,13 @@ def response_head(
         parts.append(f"Connection: {connection}\r\n")
     parts.append("\r\n")
     return "".join(parts).encode("latin-1")
+
+
+def said_to_be_empty(head: ResponseHead, headers: Headers, method: str) -> Headers:
+    """
+    The *headers* of a response without a body, to a request with *method*, as HTTP/1.1 needs them (RFC 9112 6.3): there
+    one that says nothing ends with the connection. HTTP/2 need not say it.
+    """
+    if method == "HEAD" or head.status in (204, 304) or any(name.lower() == "content-length" for name, _ in headers):
+        return headers
+    return [*headers, ("Content-Length", "0")]

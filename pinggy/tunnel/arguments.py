@@ -110,17 +110,6 @@ def parse_policy(words: tuple[str, ...]) -> Policy:
     return draft.policy()
 
 
-def unserved(policy: Policy) -> str | None:
-    """
-    The first option of *policy* that is understood but not in force on any edge yet, as the user writes it.
-
-    A tunnel is refused rather than served without what it asks for.
-    """
-    if policy.h2:
-        return "x:h2"
-    return None
-
-
 def check_suits(policy: Policy, kind: Kind) -> None:
     """
     Raises `UnknownArgument` where *policy* asks for what there cannot be in a tunnel whose type is *kind*. Forwardings

@@ -233,19 +233,6 @@ class UnknownArgument(Refusal):
         return cls(f"'{echo(word)}' {why}.")
 
 
-class OptionNotServed(Refusal):
-    """The option is understood but not in force here: the tunnel is refused rather than served without it."""
-
-    code = "option-not-served"
-    status = 501
-
-    @classmethod
-    def of(cls, word: str) -> OptionNotServed:
-        return cls(
-            f"The option {word} is not served by this edge yet: the tunnel is refused rather than run without it."
-        )
-
-
 # -- limits ---------------------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,6 @@ def test_without_a_session_the_defaults_serve_after_two_seconds(service: Service
         (("-R0:localhost:1",), ("w:10.0.0.0/8", "--help"), "'--help' is not an option of this service."),
         (("-R0:localhost:1",), ("w:10.0.0.300",), "'w:10.0.0.300' has something that is no IPv4 or IPv6 address or"),
         (("-R0:localhost:1",), ("r:Host",), "'r:Host' is refused: a request has one Host, always."),
-        (("-R0:localhost:1",), ("x:h2",), "The option x:h2 is not served by this edge yet"),
         (("-R0:localhost:1",), ("'b:never closed",), "The arguments have a quotation mark that is never closed."),
         (("-Rblog:1:localhost:1",), (), "The name blog needs an account: sign in with a token, or ask without"),
         (("-Rudp//x:1:localhost:1",), (), "Tunnels of type udp are not served here: use http, tcp, tls or tlstcp."),

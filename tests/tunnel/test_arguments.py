@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinggy.settings import Secret
-from pinggy.tunnel.arguments import OPTIONS, check_suits, parse_policy, split_command, unserved
+from pinggy.tunnel.arguments import OPTIONS, check_suits, parse_policy, split_command
 from pinggy.tunnel.policy import BasicAuth, HeaderAction, HeaderRule, Policy, ProxyProtocol, Rate
 from pinggy.tunnel.refusals import Refusal, TooLong, UnknownArgument
 from pinggy.tunnel.request import Kind
@@ -259,12 +259,6 @@ def test_tls_that_is_passed_unread_is_not_wrapped() -> None:
     check_suits(policy("x:haproxy"), Kind.TLS)
     with pytest.raises(UnknownArgument, match="type tls"):
         check_suits(policy("x:localServerTls"), Kind.TLS)
-
-
-def test_options_that_are_not_in_force_are_named() -> None:
-    assert unserved(policy("x:https")) is None
-    assert unserved(policy("x:haproxy", "x:localServerTls")) is None
-    assert unserved(policy("x:h2")) == "x:h2"
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from pinggy.edge.ssh.channel import FlowChannel
 from pinggy.edge.ssh.silence import SILENT
 from pinggy.edge.timer import Timer
 from pinggy.edge.watchers import MOST_REMEMBERED
-from pinggy.tunnel.arguments import check_suits, parse_policy, split_command, unserved
+from pinggy.tunnel.arguments import check_suits, parse_policy, split_command
 from pinggy.tunnel.endings import ClientLeft
 from pinggy.tunnel.grant import Forwarding
-from pinggy.tunnel.refusals import OptionNotServed, Refusal
+from pinggy.tunnel.refusals import Refusal
 
 _CTRL_C = b"\x03"
 _MOST_QUEUED = 64 * 1024  # bytes of lines that wait for a terminal which reads nothing
@@ -108,9 +108,6 @@ class Console(FlowChannel):
         try:
             policy = parse_policy(split_command(self._words))
             check_suits(policy, self._tunnel.login.kind)
-            option = unserved(policy)
-            if option is not None:
-                raise OptionNotServed.of(option)
         except Refusal as refusal:
             self._tunnel.end(refusal)
             return

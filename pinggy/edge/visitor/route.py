@@ -7,6 +7,8 @@ changes hands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,10 +20,13 @@ from pinggy.edge import answers
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NotReached, Nowhere, Passage, Passed
 from pinggy.edge.exchange import Exchange, Onward
 from pinggy.edge.limited import limited
+from pinggy.edge.local.h2.connect import connect
+from pinggy.edge.local.h2.connection import H2Upstream
+from pinggy.edge.local.h2.exchange import H2Exchange
 from pinggy.edge.local.http1 import Http1Exchange, may_be_repeated
 from pinggy.edge.local.leg import open_leg
 from pinggy.edge.local.upstream import Upstream
-from pinggy.edge.stream import Cause, Stream, StreamRefused
+from pinggy.edge.stream import Stream, StreamRefused
 from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Tunnels
 from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.stay import Stay
@@ -37,8 +42,6 @@ from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
 
 _log = Logger()
-
-_REFUSED = {Cause.DOWN: answers.DOWN, Cause.TLS: answers.TLS_FAILED, Cause.FULL: answers.FULL}
 
 # How often one request is sent, where a tunnel moves while it is on its way.
 _MOST_TRIES = 4
@@ -190,6 +193,9 @@ class Route:
         self._let_through = head
         self._visited = live.tunnel
         self._stay.count(live.tunnel)
+        if policy.h2:
+            self._share(admitted, policy, live)
+            return
         upstream = self._standing(admitted, live)
         if upstream is not None:
             self._traveller.reached(limited(Http1Exchange(admitted, upstream), admitted))
@@ -256,7 +262,25 @@ class Route:
             # It may be in the books of this edge a moment longer.
             self._reach(head, live.forwarding.name, live.forwarding.epoch)
         else:
-            self._traveller.answered(_REFUSED[failure.value.cause])
+            self._traveller.answered(answers.refused(failure.value.cause))
+
+    # -- a local server that speaks HTTP/2 -------------------------------------------------------------------------
+
+    def _share(self, onward: Onward, policy: Policy, live: LiveForwarding) -> None:
+        self._let_go()
+        if onward.head.upgrade is not None:
+            self._traveller.answered(answers.NO_UPGRADE)
+            return
+        # A connection that began by saying who he is has nobody else's requests.
+        pool = live.h2 if policy.haproxy is None else self._stay.own_pool(live)
+        another = partial(pool.reach, policy.leg, partial(connect, live, policy, self._stay.peer, clock=self._clock))
+        another().addCallbacks(self._shared, self._not_opened, (onward, another), {}, (onward.head, live)).addErrback(
+            self._broken
+        )
+
+    def _shared(self, upstream: H2Upstream, onward: Onward, another: Callable[[], Deferred[H2Upstream]]) -> None:
+        if not self._closed:
+            self._traveller.reached(limited(H2Exchange(onward, upstream, another), onward))
 
     # -- a tunnel of another edge ----------------------------------------------------------------------------------
 

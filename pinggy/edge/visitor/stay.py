@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pinggy.edge.client import Peer
-from pinggy.edge.tunnels import LiveTunnel, Presence
+from pinggy.edge.local.h2.pool import H2Pool
+from pinggy.edge.tunnels import LiveForwarding, LiveTunnel, Presence
 from pinggy.tunnel.networks import Address
 from pinggy.tunnel.policy import Policy
 
@@ -20,6 +21,7 @@ class _Presence:
     presence: Presence
     policy: Policy
     is_counted: bool = False
+    pools: dict[LiveForwarding, H2Pool] = field(default_factory=dict)
 
 
 class Stay:
@@ -60,6 +62,10 @@ class Stay:
             present.is_counted = True
             tunnel.visited()
 
+    def own_pool(self, live: LiveForwarding) -> H2Pool:
+        """His own connections to a local server that is told whose each one is (x:haproxy): until he leaves."""
+        return self._present[live.tunnel].pools.setdefault(live, H2Pool())
+
     def leave(self) -> None:
         """He is at none of them any more."""
         for tunnel in list(self._present):
@@ -71,7 +77,10 @@ class Stay:
             self.leave()
 
     def _leave(self, tunnel: LiveTunnel) -> None:
-        tunnel.leave(self._present.pop(tunnel).presence)
+        present = self._present.pop(tunnel)
+        tunnel.leave(present.presence)
+        for pool in present.pools.values():
+            pool.close()
 
 
 def _address(peer: Peer) -> Address:

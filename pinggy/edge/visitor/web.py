@@ -33,7 +33,7 @@ from pinggy.http.head import RequestHead, ResponseHead, parse_request
 from pinggy.http.malformed import Malformed
 from pinggy.http.pages import response_of
 from pinggy.http.rewrite import Headers
-from pinggy.http.write import response_head
+from pinggy.http.write import response_head, said_to_be_empty
 from pinggy.tunnel.addresses import PublicFace
 
 
@@ -329,6 +329,8 @@ class WebVisitor(Protocol):
             and not farewell
         )
         connection = ("keep-alive" if old else None) if self._keep else "close"
+        if head.version == "2" and head.framing == 0:
+            headers = said_to_be_empty(head, headers, request.method)
         data = response_head(head, headers, chunked=self._chunks, connection=connection)
         if content:
             data += chunk(content) if self._chunks else content

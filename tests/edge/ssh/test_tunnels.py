@@ -141,15 +141,6 @@ def test_a_wrong_word_is_named_and_ends_with_status_1(edge: EdgeInMemory) -> Non
     answer(reply)
 
 
-def test_an_option_that_is_not_in_force_is_refused_rather_than_ignored(edge: EdgeInMemory) -> None:
-    pair = edge.join()
-    reply = pair.forward()
-    session = pair.session(b"x:h2")
-    assert "x:h2 is not served" in session.lines[0]
-    assert session.status == 1
-    answer(reply)
-
-
 def test_a_session_without_a_forwarding_is_told_how(edge: EdgeInMemory) -> None:
     pair = edge.join()
     session = pair.session()

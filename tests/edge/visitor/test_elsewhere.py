@@ -286,7 +286,7 @@ def test_a_head_goes_as_it_came_but_for_what_belongs_to_the_hop() -> None:
     )
     assert for_peer(came.encode()).decode() == (
         "GET /a?b HTTP/1.1\r\nHost: gone.a.example\r\nX-Forwarded-For: 192.0.2.66\r\nAuthorization: Basic x\r\n"
-        "x_y: z\r\n\r\n"
+        "x_y: z\r\nTE: trailers\r\n\r\n"
     )
 
 

@@ -1,0 +1,12 @@
+"""
+Local servers that speak HTTP/2 with prior knowledge (RFC 9113 3.3), on the h2 library: x:h2.
+
+connection
+    one connection, which all visitors of a forwarding share: frames in and out, and who may send.
+exchange
+    one request and its response, as one stream of it.
+pool
+    the connections of one forwarding: the next one when all streams of the others are in use.
+connect
+    makes one, over a leg.
+"""
