@@ -19,11 +19,18 @@ from zope.interface import implementer
 hypothesis.settings.register_profile("pinggy", deadline=None, database=None)
 hypothesis.settings.load_profile("pinggy")
 
+# The generations that hold what was made since the last collection, and what survived one.
+_YOUNG = 1
+
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: the collections after each test need not look at it again."""
+    """
+    What is imported by now stays: no collection need look at it again. From here on they come when a test is over: what
+    it made is young until then, and found without a look at all that there is, which would cost more than most tests.
+    """
     gc.collect()
     gc.freeze()
+    gc.disable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,7 +67,7 @@ def nothing_is_lost() -> Iterator[list[str]]:
     try:
         yield watch.failures
         # A lost Deferred speaks when it is collected.
-        gc.collect()
+        gc.collect(_YOUNG)
     finally:
         globalLogPublisher.removeObserver(watch)
     left = [call for call in _delayed_calls() if call not in before]
@@ -68,6 +75,17 @@ def nothing_is_lost() -> Iterator[list[str]]:
         call.cancel()
     assert not watch.failures, "logged during this test:\n" + "\n".join(watch.failures)
     assert not left, f"delayed calls left behind: {left}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_lost_later() -> Iterator[None]:
+    """What a test lost that was made before it, as by a fixture of its module."""
+    yield
+    watch = FailureWatch()
+    globalLogPublisher.addObserver(watch)
+    gc.collect()
+    globalLogPublisher.removeObserver(watch)
+    assert not watch.failures, "lost by a test of this module:\n" + "\n".join(watch.failures)
 
 
 def _delayed_calls() -> list[Any]:

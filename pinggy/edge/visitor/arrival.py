@@ -13,6 +13,7 @@ from zope.interface import implementer
 from pinggy.certificates.context import H2
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.visitor.doorway import Doorway
+from pinggy.edge.visitor.tls_transport import TlsTransport
 from pinggy.http.sniff import Speech, sniff
 
 # Seconds from the connection to its first word, and again from a ClientHello to the first word inside TLS.
@@ -76,6 +77,10 @@ class ArrivalInTls(Arrival):
     ) -> None:
         super().__init__(choose, clock)
         self._h2 = h2
+
+    def hand_over(self, chosen: IProtocol, data: bytes = b"") -> None:
+        cast(TlsTransport, self.transport).is_served()
+        super().hand_over(chosen, data)
 
     def handshakeCompleted(self) -> None:
         if self._h2 is not None and cast(INegotiated, self.transport).negotiatedProtocol == H2:

@@ -57,9 +57,16 @@ class TlsTransport(BufferingTLSTransport):
         self.wrappedProtocol.makeConnection(self)
 
     def admit(self, tunnel: LiveTunnel, host: str) -> None:
-        """He comes from *host*, and was let in: until he leaves, *tunnel* may cut him off, also in his handshake."""
+        """He comes from *host*, and was let in: *tunnel* may cut him off, also in his handshake, until `is_served`."""
         if self.connected:
             self._admitted = tunnel, tunnel.enter(host, self.abortConnection)
+
+    def is_served(self) -> None:
+        """By somebody who knows better where he is: a client of ssh, or requests to tunnels of other names too."""
+        if self._admitted is not None:
+            tunnel, presence = self._admitted
+            tunnel.leave(presence)
+            self._admitted = None
 
     def _flushSendBIO(self) -> None:
         if not self._shakes_hands:
@@ -95,9 +102,7 @@ class TlsTransport(BufferingTLSTransport):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
-        if self._admitted is not None:
-            tunnel, presence = self._admitted
-            tunnel.leave(presence)
+        self.is_served()
         self._shakes_hands = False
         # All that came has been read. OpenSSL would say that a close_notify is missing, a tenth of a handshake later,
         # to people who do not ask: many a program closes TCP alone.

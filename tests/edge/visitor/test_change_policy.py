@@ -398,6 +398,20 @@ def test_an_https_visitor_who_has_asked_nothing_yet_is_cut(still_edge: Edge) -> 
     assert still_edge.clock.getDelayedCalls() == []
 
 
+def test_an_https_visitor_who_asks_is_at_the_tunnels_that_he_asks_for(still_edge: Edge) -> None:
+    """The tunnel that his hello named is not asked about his requests to others."""
+    live = still_edge.add(live_forwarding(FakeClient()))
+    visitor = TlsVisitorInMemory(still_edge)
+    assert live.tunnel.present
+    visitor.tls.write(b"GET / ")
+    visitor.flush()
+    assert not live.tunnel.present
+    live.tunnel.change_policy(OUT)
+    assert not visitor.transport.aborted
+    visitor.transport.closes()
+    assert still_edge.clock.getDelayedCalls() == []
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_visitor_over_real_tls_reads_a_broken_connection(edge: Edge) -> None:
     client = FakeClient()
