@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of two installs, the editable one in compat mode lets twistd find its plugins from every folder.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test test-install chaos fuzz check options bench bench-leg bench-web bench-stalled bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
+.PHONY: run test test-install chaos fuzz check options bench bench-leg bench-web bench-stalled bench-idle bench-setup bench-zone bench-renewals bench-takeover bench-reconnect bench-entry bench-relayed bench-regions help clean
 
 run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 	@exec $(BIN)/twistd --nodaemon --pidfile= --logfile=var/log/pinggy.log pinggy
@@ -47,6 +47,9 @@ bench-web: $(VENV)/.test  ## what visitors of HTTP meet, beside raw tunnels, our
 
 bench-stalled: $(VENV)/.test  ## memory of visitors who stop reading in the middle of a download
 	$(BIN)/python -m benchmarks.stalled_visitor
+
+bench-idle: $(VENV)/.test  ## 10,000 visitors who do nothing: memory of each, and what others notice
+	$(BIN)/python -m benchmarks.idle_visitors
 
 bench-zone: $(VENV)/.test  ## changes of the zone a second through one zone gate, 20,000 names in it
 	$(BIN)/python -m benchmarks.zone_changes

@@ -20,8 +20,10 @@ from queue import SimpleQueue
 
 from pinggy.edge.local_ca import LocalCertificate, ensure_local_certificate
 from tests.support.service import PATIENCE
+from tests.support.strict_http import read_request
 
 BLOCK = 64 * 1024
+HELLO = b"hello from the laptop"
 _BODY = hashlib.sha256(b"pinggy").digest() * (BLOCK // 32)
 
 Serve = Callable[[socket.socket], None]
@@ -121,6 +123,16 @@ def echo(connection: socket.socket) -> None:
     """Send back what comes; end when the visitor has ended."""
     while data := connection.recv(BLOCK):
         connection.sendall(data)
+
+
+def hello(connection: socket.socket) -> None:
+    """Answer each request, when it has come whole, with `HELLO` and in one piece."""
+    received = b""
+    while data := connection.recv(BLOCK):
+        received += data
+        while (request := read_request(received)).is_whole:
+            received = request.rest
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(HELLO), HELLO))
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------------
