@@ -5,8 +5,11 @@ entrance
     who comes: as the socket says, or a load balancer in front that is believed.
 port
     the shared public port: the first bytes decide whether a connection is SSH, TLS or HTTP.
+arrival
+    of whom nothing is known yet: his first bytes decide, or within TLS what was agreed on by ALPN.
 tls
-    visitors who speak TLS: passed through unread, or ended here.
+    visitors who speak TLS: passed through unread, or ended here. With it tls_transport (TLS that ends here) and secured
+    (what such a visitor was told, and so which hosts he may ask for).
 tcp
     the ports of tcp tunnels.
 doorway
