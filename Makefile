@@ -13,7 +13,11 @@ run: $(VENV)/.run  ## start the whole service on loopback; Ctrl-C stops it
 
 test: $(VENV)/.test  ## install what the tests need, then run them
 	@tests/support/install-programs
+ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	@tests/support/run-tests $(BIN)/python
+endif
 
 test-install:  ## from a clone to a page behind the pasted lines, timed; WHEEL=1: no PostgreSQL but the wheel's
 	@tests/support/install-from-clone

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -21,6 +22,17 @@ hypothesis.settings.load_profile("pinggy")
 
 # The generations that hold what was made since the last collection, and what survived one.
 _YOUNG = 1
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The first Ctrl-C ends the run after the test in hand, and what was started is stopped; the second ends it now."""
+
+    def stop(number: int, frame: object) -> None:
+        session.shouldstop = "interrupted"
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    # As an exception, the reactor would take it for an error of whoever it called just then, and go on.
+    signal.signal(signal.SIGINT, stop)
 
 
 def pytest_collection_finish() -> None:

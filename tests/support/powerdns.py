@@ -4,7 +4,6 @@ Real PowerDNS servers on loopback: LMDB, the HTTP API, a zone of their own.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pwd
@@ -41,7 +40,7 @@ class PowerDns:
     def __init__(self, domain: str = "a.example", *, key: Secret = KEY, geo: bool = False) -> None:
         assert _PROGRAM is not None, "pdns_server is not installed: see tests/support/install-programs"
         self.domain = domain
-        self.dns_port = free_dns_port()
+        self.dns_port = free_port()
         self.api_port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="pinggy-powerdns-"))
         self.geo_file = self.folder / "geo" / "places.mmdb"
@@ -200,15 +199,6 @@ def rrset(name: str, rdtype: str, *contents: str) -> dict[str, Any]:
     """A replacement as the API wants it."""
     records = [{"content": each, "disabled": False} for each in contents]
     return {"name": name, "type": rdtype, "ttl": 10, "changetype": "REPLACE", "records": records}
-
-
-def free_dns_port() -> int:
-    """A port that is free for UDP and TCP."""
-    while True:
-        port = free_port()
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind((LOOPBACK, port))
-            return port
 
 
 def _drain(stream: Any) -> None:

@@ -6,33 +6,23 @@ from __future__ import annotations
 
 import os
 import queue
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.ports import Ports
+
 PATIENCE = 60.0  # seconds until something that must happen is given up
+_ports = Ports()
 
 
 def free_port() -> int:
-    """
-    A port that is free for TCP and UDP: below those that the kernel gives to whoever connects somewhere, so that it
-    stays free until a service takes it.
-    """
-    while True:
-        port = random.randrange(10000, 20000)
-        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-            try:
-                stream.bind(("127.0.0.1", port))
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """A port that stays free until a service takes it."""
+    return _ports.free()
 
 
 @dataclass(slots=True)
@@ -90,14 +80,14 @@ class Service:
         self.state = folder / "state"
         self.https_port, self.http_port, self.core_port = free_port(), free_port(), free_port()
         self.dns_port, self.metrics_port = free_port(), free_port()
-        first = 20000 + os.getpid() % 40 * 200
+        tunnels = _ports.of_tunnels()
         self.config = folder / "pinggy.toml"
         self.config.write_text(
             f'state = "{self.state}"\n{settings}\n'
             f"[listen]\nhttps_port = {self.https_port}\nhttp_port = {self.http_port}\n"
             f"dns_port = {self.dns_port}\ncore_port = {self.core_port}\n{listen}\n"
             f'[metrics]\nlisten = "127.0.0.1:{self.metrics_port}"\n'
-            f"[ports]\nfirst = {first}\nlast = {first + 199}\n"
+            f"[ports]\nfirst = {tunnels[0]}\nlast = {tunnels[-1]}\n"
             f"[limits]\n{limits or MANY}\n"
         )
         self.log = folder / "pinggy.log"
