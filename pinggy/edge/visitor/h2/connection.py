@@ -16,13 +16,16 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     PingReceived,
     PriorityUpdated,
     RemoteSettingsChanged,
     RequestReceived,
+    SettingsAcknowledged,
     StreamEnded,
     StreamReset,
     TrailersReceived,
+    UnknownFrameReceived,
     WindowUpdated,
 )
 from h2.exceptions import H2Error, NoSuchStreamError, StreamClosedError
@@ -162,7 +165,8 @@ class H2Visitor(protocol.Protocol):
                 self.outlet.reopened(None)
             case PingReceived():
                 self._ping()
-            case PriorityUpdated():
+            case PriorityUpdated() | PingAckReceived() | SettingsAcknowledged() | UnknownFrameReceived():
+                # Answers to more than was asked, and what nobody knows, cost no less than the rest.
                 self._bear()
             case ConnectionTerminated():
                 self._going = True
