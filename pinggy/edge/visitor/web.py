@@ -346,7 +346,7 @@ class WebVisitor(Protocol):
         if self._keep and self._body is None:
             self._await_head()
         else:
-            self._finish(linger=True)
+            self._finish(linger=self._may_send_more())
 
     def switched(self, head: ResponseHead, headers: Headers, data: bytes) -> None:
         self._raw = self._responded = True
@@ -427,6 +427,11 @@ class WebVisitor(Protocol):
             self._await_head()
         else:
             self._finish(linger=True)
+
+    def _may_send_more(self) -> bool:
+        """Whether he has not said that his request is his last; one without a body, as browsers and tools send it."""
+        head = self._head
+        return head is None or head.keep_alive or head.framing != 0 or bool(self._waiting)
 
     def _await_head(self) -> None:
         self._state = _State.READING

@@ -10,6 +10,8 @@ from typing import Protocol, cast
 from twisted.internet.interfaces import IPushProducer, ITransport
 from zope.interface import implementer
 
+from pinggy.edge.prompt import write_promptly
+
 
 class WireUser(Protocol):
     def wire_full(self) -> None:
@@ -62,7 +64,7 @@ class Wire:
         self._transport.registerProducer(self, True)
 
     def send(self, data: bytes) -> None:
-        self._transport.write(data)
+        write_promptly(self._transport, data)
 
     def read(self, wanted: bool) -> None:
         """Whether what the visitor sends is *wanted* at the moment."""

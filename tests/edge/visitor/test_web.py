@@ -96,6 +96,23 @@ def test_the_visitors_connection_close_is_obeyed() -> None:
     visit.leave()
 
 
+def test_one_who_says_that_he_asks_no_more_is_not_waited_for() -> None:
+    visit = Visit()
+    visit.say(b"GET / HTTP/1.1\r\nHost: shop.a.example\r\nConnection: close\r\n\r\n")
+    visit.stream.client_sends(OK)
+    assert visit.transport.disconnecting
+    visit.leave()
+
+
+def test_one_who_has_sent_a_body_is() -> None:
+    visit = Visit()
+    visit.say(POST[:-2] + b"Connection: close\r\n\r\nhello")
+    visit.stream.client_sends(OK)
+    assert visit.transport.half_closed
+    assert not visit.transport.disconnecting
+    visit.leave()
+
+
 def test_pipelined_requests_are_answered_in_order_one_at_a_time() -> None:
     visit = Visit()
     visit.say(GET.replace(b"/a", b"/1") + GET.replace(b"/a", b"/2") + GET.replace(b"/a", b"/3"))
