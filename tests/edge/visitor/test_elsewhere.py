@@ -209,10 +209,52 @@ def test_one_who_leaves_while_the_way_is_looked_for_leaves_nothing(other: Asked)
     assert other.left == 1
 
 
+def test_a_websocket_passes_two_edges_and_may_be_silent_there(other: Asked) -> None:
+    near, client = Visit(elsewhere=other), FakeClient()
+    live = live_forwarding(client, name="gone")
+    clock = Clock()
+    far = guest(Asked(), live, last_hop=True, clock=clock)
+
+    def carry() -> None:
+        said, heard = bytes(stream.written), far.value()
+        stream.written.clear()
+        far.clear()
+        if said:
+            far.sends(said)
+        if heard:
+            stream.client_sends(heard)
+        if said or heard:
+            carry()
+
+    asked = b"Host: gone.a.example\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    near.say(b"GET /ws HTTP/1.1\r\n" + asked + upgrade)
+    stream = other.passes()
+    far.sends(other.passages[0].first)
+    assert b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n" in client.opened[0].written
+    client.opened[0].written.clear()
+    client.opened[0].client_sends(switching + upgrade + b"\x81\x00")
+    carry()
+    assert near.heard() == switching + upgrade + b"\x81\x00"
+    near.clock.advance(1_000_000)
+    clock.advance(1_000_000)
+    near.say(b"\xc1\x01\x00")
+    carry()
+    assert client.opened[0].written == b"\xc1\x01\x00"
+    client.opened[0].client_sends(b"\x88\x00")
+    carry()
+    assert near.heard() == b"\x88\x00"
+    near.leave()
+    stream.abort()
+    far.closes()
+    assert client.opened[0].aborted
+
+
 # -- of one who has come by another edge -------------------------------------------------------------------------
 
 
-def guest(other: Asked, live: Any, *, last_hop: bool) -> VisitorTransport:
+def guest(other: Asked, live: Any, *, last_hop: bool, clock: Clock | None = None) -> VisitorTransport:
     tunnels = Tunnels()
     if live is not None:
         tunnels.add(live)
@@ -222,7 +264,7 @@ def guest(other: Asked, live: Any, *, last_hop: bool) -> VisitorTransport:
             face=FACE,
             peer=Peer("192.0.2.7", 40000),
             secure=True,
-            clock=Clock(),
+            clock=clock or Clock(),
             limits=WebLimits(),
             elsewhere=other,
             only="gone",

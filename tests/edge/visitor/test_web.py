@@ -385,6 +385,23 @@ def test_an_upgrade_that_the_local_server_ends_first() -> None:
     visit.leave()
 
 
+@pytest.mark.parametrize("words", [(), ("x:limit:1k",)], ids=["plain", "limited"])
+def test_a_websocket_may_be_silent_for_longer_than_any_timeout_and_carry_more_than_any_limit(
+    words: tuple[str, ...],
+) -> None:
+    visit = Visit(live_forwarding(FakeClient(), policy=parse_policy(words)))
+    visit.say(WEBSOCKET)
+    visit.stream.client_sends(SWITCHING)
+    visit.asked(), visit.heard()
+    for _ in range(3):
+        visit.clock.advance(1_000_000)
+        visit.say(bytes(5000))
+        visit.stream.client_sends(bytes(6000))
+        assert (len(visit.asked()), len(visit.heard())) == (5000, 6000)
+    assert visit.is_open
+    visit.leave()
+
+
 def test_an_upgrade_that_is_declined_is_a_response_like_any() -> None:
     visit = Visit()
     visit.say(WEBSOCKET)
