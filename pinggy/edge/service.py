@@ -24,6 +24,7 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere, Told
+from pinggy.edge.keepalive import probe_visitors
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.linger import LINGER
 from pinggy.edge.metrics import EdgeMetrics
@@ -289,12 +290,14 @@ class EdgeService(Service):
     def _listen(self, factory: PublicPort) -> None:
         for socket in self._settings.listen.sockets:
             try:
-                self._listening.append(self._reactor.listenTCP(socket.port, factory, 1024, socket.host))
+                listening = self._reactor.listenTCP(socket.port, factory, 1024, socket.host)
             except CannotListenError as error:
                 raise SettingsError(
                     f"The setting listen.public names {socket.host}:{socket.port}, where nothing can listen: "
                     f"{error.socketError}."
                 ) from error
+            probe_visitors(listening)
+            self._listening.append(listening)
 
     def drain(self) -> Deferred[None]:
         """

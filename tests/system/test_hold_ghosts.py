@@ -1,14 +1,17 @@
 """
-Clients who are gone without a word hold no name, and who is only quiet keeps it.
+Who is gone without a word is found out: clients hold no name then, visitors no connection. Who is only quiet stays.
 """
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from tests.support.local_servers import web_server
+import pytest
+
+from tests.support.local_servers import echo, tcp_server, web_server
 from tests.support.openssh import ssh
 from tests.support.public import ask, connect, dig, eventually, status
 from tests.support.service import PATIENCE, Service
@@ -52,6 +55,23 @@ def test_a_stopped_client_loses_its_names_and_a_quiet_one_keeps_them(service: Se
 
         assert ask(service, quiet_url)["method"] == "GET"
         assert quiet.process.poll() is None
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_a_visitor_who_says_nothing_is_asked_for_a_sign_of_life(service: Service, kind: str) -> None:
+    with (
+        tcp_server(echo) as server,
+        ssh(service, "-T", f"-R0:localhost:{server}", user=kind) as client,
+        connect(client.url(kind)) as visitor,
+    ):
+        port = visitor.getsockname()[1]
+        eventually(lambda: "timer:(keepalive," in sockets_to(port), 10)
+
+
+def sockets_to(port: int) -> str:
+    """What the kernel says of connections to *port* of loopback, their timers included."""
+    words = ["ss", "--no-header", "--tcp", "--numeric", "--options", "dport", "=", f":{port}"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 def _is_closed(url: str) -> bool:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
+from pinggy.edge.keepalive import probe_visitors
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.relay import Relay
@@ -98,6 +99,7 @@ class TcpPorts:
             listening = self._reactor.listenTCP(port, visitors, _BACKLOG, self._interface)
         except CannotListenError:
             raise PortTaken(port) from None
+        probe_visitors(listening)
         bound = TcpPort(visitors, listening, self.clock, self._closed)
         self._open[bound.port] = bound
         return bound
