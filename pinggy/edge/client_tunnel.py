@@ -313,13 +313,19 @@ class ClientTunnel:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _part(self, reason: Refusal, grace: float) -> None:
-        if grace <= 0 or self._live is None or isinstance(reason, ClientSilent):
+        if self._live is None or isinstance(reason, ClientSilent):
             # Nobody to finish for: the streams of a dead client are dead.
             self._leave()
             return
-        self._client.announce(reason)
-        self._grace.start(grace)
-        self._live.let_finish().addCallback(lambda _: self._leave())
+        if grace > 0:
+            self._client.announce(reason)
+            self._grace.start(grace)
+        # Closed also where nobody may finish: ssh waits for its channels, and would miss the exit status.
+        finished = self._live.let_finish()
+        if grace > 0:
+            finished.addCallback(lambda _: self._leave())
+        else:
+            self._leave()
 
     def _leave(self) -> None:
         assert self._end is not None

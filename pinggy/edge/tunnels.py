@@ -148,7 +148,7 @@ class LiveTunnel:
         """A stream for one *visitor*. Fails with `StreamRefused`. Call `stream_over` once when it has ended."""
         if self.life.state is State.ENDED:
             return fail(StreamRefused("The tunnel has ended.", Cause.GONE))
-        if self.tally.open >= self.limits.channels:
+        if not self.has_room():
             return fail(StreamRefused("The tunnel has as many visitors as it may have.", Cause.FULL))
         self.tally.open += 1
 
@@ -157,6 +157,14 @@ class LiveTunnel:
             return failure
 
         return self.client.open_stream(forwarding, visitor).addErrback(not_opened)
+
+    def has_room(self) -> bool:
+        """Whether another stream may be opened. One that is only kept, of whichever forwarding, is closed for it."""
+        for each in list(self.kept) if self.tally.open >= self.limits.channels else ():
+            each.close_if_idle()
+            if self.tally.open < self.limits.channels:
+                break
+        return self.tally.open < self.limits.channels
 
     def stream_over(self) -> None:
         self.tally.open -= 1

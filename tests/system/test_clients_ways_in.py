@@ -52,8 +52,9 @@ def test_the_last_json_line_is_the_reason_of_the_end(service: Service) -> None:
     with ssh(service, "-T", "-R0:localhost:1", user="json", command=("x:typo",)) as client:
         exit_status, lines = client.end()
     assert exit_status == 1
-    message = "'x:typo' is not an option of this service."
-    assert json.loads(lines[-1]) == {"type": "ended", "code": "unknown-argument", "message": message}
+    said = json.loads(lines[-1])
+    assert said.pop("message").startswith("'x:typo' is not an option of this service.")
+    assert said == {"type": "ended", "code": "unknown-argument"}
 
 
 # -- the debugger behind -L --------------------------------------------------------------------------------------

@@ -45,10 +45,3 @@ class Pool:
         upstream.idle(self._idle.remove)
         if len(self._idle) > MOST_IDLE:
             self._idle[0].close()
-
-    def close_one(self) -> bool:
-        """Make room for another stream of the tunnel; whether there was one to be closed."""
-        if not self._idle:
-            return False
-        self._idle[0].close()
-        return True

@@ -226,8 +226,7 @@ class Route:
             self._reach(head, live.forwarding.name, live.forwarding.epoch)
 
     def _open(self, onward: Onward, live: LiveForwarding) -> None:
-        tunnel = live.tunnel
-        if tunnel.tally.open >= tunnel.limits.channels and not live.pool.close_one():
+        if not live.tunnel.has_room():
             self._traveller.answered(answers.FULL)
             return
         # Not cancelled when the visitor leaves: a stream that comes later must be closed, not lost.

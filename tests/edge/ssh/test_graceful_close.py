@@ -108,6 +108,31 @@ def test_no_new_stream_no_new_session_and_no_new_forwarding_meanwhile(edge: Edge
     assert taken.terminal.status is None
 
 
+class Idle:
+    """*stream* is kept for a later request."""
+
+    def __init__(self, stream: Any) -> None:
+        self.close_if_idle = stream.close
+
+
+@pytest.mark.parametrize("grace", [0.0, GRACE])
+def test_no_stream_that_is_only_kept_is_open_when_the_exit_status_comes(edge: EdgeInMemory, grace: float) -> None:
+    pair = edge.join(edge.core.account("alice", names=("blog",)).reveal())
+    pair.forward()
+    session = pair.session()
+    live = edge.tunnels.by_name("blog")
+    assert live is not None
+    edge.visit("blog").addCallback(lambda stream: live.tunnel.kept.add(Idle(stream)))
+    pair.flush()
+    live.tunnel.end(ClosedByOperator.of(), grace)
+    pair.flush()
+    assert pair.connection.forwarded[0].over
+    # The fake visitor's side does what `Upstream` does.
+    live.tunnel.stream_over()
+    pair.flush()
+    assert session.status == 1
+
+
 @pytest.mark.parametrize("leaves", [True, False])
 def test_the_grace_is_cut_short_by_a_client_that_leaves_or_an_edge_that_stops(edge: EdgeInMemory, leaves: bool) -> None:
     taken = TakenOver(edge)

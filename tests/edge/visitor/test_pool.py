@@ -5,10 +5,11 @@ Streams that wait for the next request, whoever's it is; and those that are one 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from pinggy.edge.local.pool import MOST_IDLE
+from pinggy.edge.local.pool import MOST_IDLE, Pool
 from pinggy.edge.local.upstream import LONGEST_IDLE
 from pinggy.tunnel.policy import Policy, ProxyProtocol
 from tests.edge.visitor.visits import Visit
@@ -206,6 +207,17 @@ def test_an_idle_stream_makes_room_for_one_that_is_needed() -> None:
     visit.say(GET)
     visit.clock.advance(3)
     visit.say(POST)
+    assert visit.heard() == OK + OK
+    assert visit.client.opened[0].closed
+    visit.leave()
+
+
+def test_it_makes_room_also_for_another_forwarding_of_its_tunnel() -> None:
+    shop = live_forwarding(FakeClient(answer=answering), channels=1)
+    blog = replace(shop, forwarding=replace(shop.forwarding, number=2, name="blog"), pool=Pool())
+    visit = Visit(shop, blog)
+    visit.say(GET)
+    visit.say(GET.replace(b"shop", b"blog"))
     assert visit.heard() == OK + OK
     assert visit.client.opened[0].closed
     visit.leave()

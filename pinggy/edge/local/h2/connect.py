@@ -21,13 +21,10 @@ _PROTOCOLS = ("h2",)
 
 def connect(live: LiveForwarding, policy: Policy, visitor: Peer, *, clock: IReactorTime) -> Deferred[H2Upstream]:
     """Made because *visitor* asks; under x:haproxy it is his. Fails with `StreamRefused`."""
-    tunnel = live.tunnel
-    if tunnel.tally.open >= tunnel.limits.channels:
-        live.pool.close_one()
 
     def opened(stream: Stream) -> H2Upstream:
         scheme = b"http" if policy.local_tls is None else b"https"
-        upstream = H2Upstream(tunnel, stream, clock, leg=policy.leg, scheme=scheme)
+        upstream = H2Upstream(live.tunnel, stream, clock, leg=policy.leg, scheme=scheme)
         upstream.begin()
         return upstream
 
