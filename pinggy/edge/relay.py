@@ -40,6 +40,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pinggy.edge.counted import Counted
+from pinggy.edge.prompt import write_promptly
 from pinggy.edge.stream import Stream
 from pinggy.edge.tunnels import LiveTunnel, Presence
 
@@ -184,7 +185,7 @@ class Relay(Protocol):
 
     def stream_data(self, data: bytes) -> None:
         self._tally.sent += len(data)
-        self._transport.write(data)
+        write_promptly(self._transport, data)
 
     def stream_ended(self) -> None:
         if self._gone or self._stream is None:

@@ -422,7 +422,10 @@ async def test_a_visitor_over_real_tls_reads_a_broken_connection(edge: Edge) -> 
     stream.client_sends(b"the beginning")
     live.tunnel.change_policy(OUT)
     stream.client_sends(b"secret")
-    assert b"secret" not in await visit
+    try:
+        assert b"secret" not in await visit
+    except ssl.SSLEOFError:
+        pass  # the reset came while he was reading
     await edge.limit.empty()
     assert stream.over
     assert not live.tunnel.present
