@@ -42,9 +42,9 @@ from pinggy.edge.ssh.hostkeys import fingerprint, load_host_keys
 from pinggy.edge.tickets import TicketCheck
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.doors import WebDoors
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.port import PublicPort
 from pinggy.edge.visitor.tcp import TcpPorts
-from pinggy.edge.visitor.web import WebLimits
 from pinggy.metrics.listener import Listener
 from pinggy.metrics.metrics import Metrics
 from pinggy.settings import SettingsError

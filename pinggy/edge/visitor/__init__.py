@@ -17,10 +17,15 @@ doorway
 raw
     who is admitted to a raw tunnel, and how it gets its stream.
 web
-    visitors who speak HTTP/1.1: their requests in turn. With it route (their way), verdict (what the policy says), stay
-    (the tunnels that have let him in) and wire (the visitor's transport).
+    visitors who speak HTTP/1.1: their requests in turn. With it requests (what they send, cut into heads and bodies),
+    reply (what is written for them) and wire (their transport).
 h2
     visitors who speak HTTP/2: many requests at once.
+route
+    the way of a request, whichever of the two it came by. With it verdict (what the policy says) and stay (the tunnels
+    that have let a visitor in).
+limits
+    what one visitor may cost.
 doors
     which of the two is made for whom.
 """

@@ -13,9 +13,10 @@ from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.secured import Secured
-from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 
 

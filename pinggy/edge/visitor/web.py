@@ -7,7 +7,6 @@ to the next request waits, and the visitor with it. Nothing is read from him tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
@@ -21,42 +20,19 @@ from pinggy.edge.deadline import Deadline
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import LiveTunnel, Tunnels
+from pinggy.edge.visitor.limits import WebLimits
+from pinggy.edge.visitor.reply import Reply
+from pinggy.edge.visitor.requests import Requests
 from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.wire import Wire
-from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
-from pinggy.http.collector import HeadCollector
-from pinggy.http.framing import Body, Delimited, Trailers, body_of, chunk, last_chunk
-from pinggy.http.head import RequestHead, ResponseHead, parse_request
+from pinggy.http.framing import Trailers
+from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.malformed import Malformed
-from pinggy.http.pages import response_of
 from pinggy.http.rewrite import Headers
-from pinggy.http.write import response_head, said_to_be_empty
 from pinggy.tunnel.addresses import PublicFace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebLimits:
-    """
-    What one visitor connection may cost: *head_bytes* of one request's head, *target_bytes* of its target, and
-    *header_count*; *head_seconds* from the first byte of a head to its last, *idle_seconds* between requests,
-    *body_seconds* until more of a body comes. The local server has *answer_seconds* to begin its response.
-    *half_closed_seconds*: one who sends no more gets what is on its way, unless nothing comes for so long. After our
-    last word he is listened to for *linger_seconds*, and what he has not read by then waits *closing_seconds* more.
-    """
-
-    head_bytes: int = 16 * 1024
-    target_bytes: int = 8 * 1024
-    header_count: int = 100
-    head_seconds: float = 10.0
-    idle_seconds: float = 75.0
-    body_seconds: float = 60.0
-    answer_seconds: float = 120.0
-    half_closed_seconds: float = 60.0
-    linger_seconds: float = 10.0
-    closing_seconds: float = 60.0
 
 
 class _State(Enum):
@@ -107,15 +83,9 @@ class WebVisitor(Protocol):
         self._server_name = None if secured is None else secured.server_name
         self._state = _State.READING
         self._deadline = Deadline(clock, self._overdue)
-        self._heads = HeadCollector(limits.head_bytes, empty_line_first=True)
-        self._waiting = b""
-        self._head: RequestHead | None = None
-        self._body: Body | None = None  # of the request, until all of it has come
+        self._requests = Requests(limits)
         self._exchange: Exchange | None = None
         self._raw = False
-        self._responded = False
-        self._keep = False
-        self._chunks = False
         self._advancing = False
         self._half_closed = False
 
@@ -124,15 +94,16 @@ class WebVisitor(Protocol):
     def connectionMade(self) -> None:
         assert self.transport is not None
         self._wire = Wire(self.transport, self, secure=self._over_tls)
+        self._reply = Reply(self._wire)
         self._deadline.set(self._limits.head_seconds)
         self._wire.start()
 
     def dataReceived(self, data: bytes) -> None:
         exchange = self._exchange
-        if exchange is not None and (self._raw or self._body is not None):
+        if exchange is not None and (self._raw or self._requests.in_body):
             self._pass_on(exchange, data)
         elif self._state in (_State.READING, _State.BUSY):
-            self._waiting += data
+            self._requests.waiting += data
         self._advance()
 
     def readConnectionLost(self) -> None:
@@ -151,7 +122,7 @@ class WebVisitor(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._state = _State.GONE
-        self._waiting = b""
+        self._requests.waiting = b""
         self._deadline.stop()
         self._cancel()
         self._route.close()
@@ -166,7 +137,7 @@ class WebVisitor(Protocol):
         self._advancing = True
         try:
             while self._state is _State.READING and not self._wire.full:
-                if not (self._waiting or self._half_closed) or not self._read_head():
+                if not (self._requests.waiting or self._half_closed) or not self._read_head():
                     break
         finally:
             self._advancing = False
@@ -174,22 +145,19 @@ class WebVisitor(Protocol):
 
     def _read_head(self) -> bool:
         """Whether a head has come whole, or something that is none."""
-        data, self._waiting = self._waiting, b""
-        limits = self._limits
-        started = self._heads.started
+        started = self._requests.started
         try:
-            found = self._heads.feed(data)
-            if found is not None:
-                self._waiting = found[1]
-                self._ask(parse_request(found[0], most_headers=limits.header_count, longest=limits.target_bytes))
-                return True
+            head = self._requests.head()
         except Malformed as malformed:
-            self._head = None
+            self._reply.to(None)
             self._say(answers.malformed(malformed))
+            return True
+        if head is not None:
+            self._ask(head)
             return True
         if self._half_closed:
             self._finish(linger=False)
-        elif self._heads.started and not started:
+        elif self._requests.started and not started:
             self._deadline.set(self._limits.head_seconds)
         return False
 
@@ -198,60 +166,55 @@ class WebVisitor(Protocol):
         self._deadline.set(self._limits.answer_seconds)
         if not head.host and self._server_name is not None:
             head = head._replace(host=self._server_name, headers=(*head.headers, ("Host", self._server_name)))
-        self._head = head
-        self._body = body_of(head.framing) if head.framing else None
-        self._raw = self._responded = False
+        self._reply.to(head)
+        self._raw = False
         self._route.ask(head)
 
     # -- what belongs to the request in work ---------------------------------------------------------------------
 
     def _pass_on(self, exchange: Exchange, data: bytes) -> None:
         """Of what the visitor sent; what is left over belongs to the next request, and nothing has waited before it."""
-        body = self._body
-        if body is None:
+        requests = self._requests
+        if not requests.in_body:
             exchange.send(data)
             return
         try:
-            content, self._waiting, done = body.feed(data)
+            content = requests.content(data)
         except Malformed as malformed:
             self._give_up(answers.malformed(malformed))
             return
-        if done:
-            self._body = None
-        if not self._responded:
-            self._deadline.set(self._limits.answer_seconds if done else self._limits.body_seconds)
+        ended = not requests.in_body
+        if not self._reply.begun:
+            self._deadline.set(self._limits.answer_seconds if ended else self._limits.body_seconds)
         if content:
             exchange.send(content)
-        if done and self._exchange is exchange:
-            exchange.end(body.trailers)
+        if ended and self._exchange is exchange:
+            exchange.end(requests.trailers)
 
     def _begin(self, exchange: Exchange) -> None:
-        content, ended = b"", True
-        trailers: Trailers = ()
-        body = self._body
-        if body is not None:
-            data, self._waiting = self._waiting, b""
+        requests = self._requests
+        content = b""
+        if requests.in_body:
+            data, requests.waiting = requests.waiting, b""
             try:
-                content, self._waiting, ended = body.feed(data)
+                content = requests.content(data)
             except Malformed as malformed:
                 self._give_up(answers.malformed(malformed))
                 return
-            if ended:
-                self._body = None
-                trailers = body.trailers
-            else:
+            if requests.in_body:
                 self._deadline.set(self._limits.body_seconds)
-        exchange.begin(self, content, ended=ended and not trailers)
+        trailers = requests.trailers
+        exchange.begin(self, content, ended=not (requests.in_body or trailers))
         if trailers and self._exchange is exchange:
             exchange.end(trailers)
 
     def _end_of_visitor(self, exchange: Exchange) -> None:
         if self._raw:
             exchange.end()
-        elif self._body is not None:
+        elif self._requests.in_body:
             # The rest of his request will never come; the answers to those before it must not be lost by a reset.
             self._cancel()
-            if self._responded:
+            if self._reply.begun:
                 self.abort()
             else:
                 self._finish(linger=False)
@@ -259,7 +222,7 @@ class WebVisitor(Protocol):
     def _give_up(self, answer: Answer) -> None:
         """What he sends is no request: nothing more of it goes on."""
         self._cancel()
-        if self._responded:
+        if self._reply.begun:
             self.abort()
         else:
             self._say(answer)
@@ -296,7 +259,7 @@ class WebVisitor(Protocol):
 
     def _cut(self, _: LiveTunnel) -> None:
         """The tunnel that let him in does not any more: nothing goes on from here, either way."""
-        waits = self._state is _State.BUSY and not self._responded
+        waits = self._state is _State.BUSY and not self._reply.begun
         self._cancel()
         if waits:
             self._say(answers.NOT_ALLOWED, last=True)
@@ -307,53 +270,30 @@ class WebVisitor(Protocol):
     # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 
     def interim(self, head: ResponseHead, headers: Headers) -> None:
-        # RFC 9110 15.2: not to a client that knows of none.
-        if self._head is not None and self._head.version != "1.0":
-            self._send(response_head(head, headers, chunked=False, connection=None))
+        self._more_comes()
+        self._reply.interim(head, headers)
 
     def respond(self, head: ResponseHead, headers: Headers, content: bytes, *, farewell: bool) -> None:
-        request = self._head
-        assert request is not None
-        self._responded = True
-        if not self._half_closed:
-            self._deadline.clear()
-        old = request.version == "1.0"
-        chunked = head.framing is Delimited.CHUNKED
-        self._chunks = chunked and not old
+        self._is_answered()
         # While the request is still on its way, to close asks the visitor to stop (RFC 9112 9.6).
-        self._keep = (
-            request.keep_alive
-            and self._body is None
-            and head.framing is not Delimited.UNTIL_CLOSE
-            and not (chunked and old)
-            and not farewell
-        )
-        connection = ("keep-alive" if old else None) if self._keep else "close"
-        if head.version == "2" and head.framing == 0:
-            headers = said_to_be_empty(head, headers, request.method)
-        data = response_head(head, headers, chunked=self._chunks, connection=connection)
-        if content:
-            data += chunk(content) if self._chunks else content
-        self._send(data)
+        self._reply.begin(head, headers, content, last=farewell or self._requests.in_body)
 
     def content(self, data: bytes) -> None:
-        self._send(chunk(data) if self._chunks else data)
+        self._more_comes()
+        self._reply.content(data)
 
     def complete(self, trailers: Trailers = ()) -> None:
         self._exchange = None
-        if self._chunks:
-            self._wire.send(last_chunk(trailers))
-        if self._keep and self._body is None:
+        self._reply.complete(trailers)
+        if self._reply.keeps and not self._requests.in_body:
             self._await_head()
         else:
             self._finish(linger=self._may_send_more())
 
     def switched(self, head: ResponseHead, headers: Headers, data: bytes) -> None:
-        self._raw = self._responded = True
-        self._keep = self._chunks = False
-        if not self._half_closed:
-            self._deadline.clear()
-        self._send(response_head(head, headers, chunked=False, connection=None) + data)
+        self._raw = True
+        self._is_answered()
+        self._reply.switch(head, headers, data)
         if self._half_closed and self._exchange is not None:
             self._exchange.end()
         self.regulate()
@@ -376,22 +316,26 @@ class WebVisitor(Protocol):
 
     def regulate(self) -> None:
         exchange = self._exchange
-        wanted = exchange is not None and (self._raw or self._body is not None)
-        if exchange is not None and wanted and self._waiting:
+        wanted = exchange is not None and (self._raw or self._requests.in_body)
+        if exchange is not None and wanted and self._requests.waiting:
             # The protocol has changed: what came too early for a next request was for this one.
-            waiting, self._waiting = self._waiting, b""
+            waiting, self._requests.waiting = self._requests.waiting, b""
             self._pass_on(exchange, waiting)
         if self._half_closed or self._state is _State.GONE:
             return
         if exchange is not None and wanted:
             self._wire.read(not exchange.full)
         else:
-            self._wire.read(not self._waiting or self._state is _State.CLOSING)
+            self._wire.read(not self._requests.waiting or self._state is _State.CLOSING)
 
-    def _send(self, data: bytes) -> None:
+    def _is_answered(self) -> None:
+        """The local server may take its time from here on."""
+        self._deadline.clear()
+        self._more_comes()
+
+    def _more_comes(self) -> None:
         if self._half_closed:
             self._deadline.set(self._limits.half_closed_seconds)
-        self._wire.send(data)
 
     # -- WireUser: how the visitor reads -------------------------------------------------------------------------
 
@@ -413,17 +357,8 @@ class WebVisitor(Protocol):
 
     def _say(self, answer: Answer, *, last: bool = False) -> None:
         """Answer for the tunnel; or, where no head could be read, whatever that was."""
-        head = self._head
-        keep = not last and head is not None and head.keep_alive and head.framing == 0 and answer.status != 400
-        self._wire.send(
-            response_of(
-                answer,
-                Medium.LINE if head is None else medium_for(head.headers),
-                bodiless=head is not None and head.method == "HEAD",
-                connection="keep-alive" if keep else "close",
-            )
-        )
-        if keep:
+        self._reply.say(answer, last=last)
+        if self._reply.keeps:
             self._await_head()
         else:
             self._finish(linger=True)
@@ -440,7 +375,7 @@ class WebVisitor(Protocol):
 
     def _finish(self, *, linger: bool) -> None:
         self._state = _State.CLOSING
-        self._waiting = b""
+        self._requests.waiting = b""
         self._deadline.clear()
         self._route.close()
         self.regulate()
@@ -448,8 +383,8 @@ class WebVisitor(Protocol):
 
     def _overdue(self) -> None:
         match self._state:
-            case _State.READING if self._heads.started:
-                self._head = None
+            case _State.READING if self._requests.started:
+                self._reply.to(None)
                 self._say(answers.TOO_SLOW)
             case _State.READING:
                 self._finish(linger=False)
@@ -467,7 +402,7 @@ class WebVisitor(Protocol):
         if exchange is None:
             # It does not even take the connection.
             self._say(answers.silent(self._limits.answer_seconds), last=True)
-        elif self._body is None:
+        elif not self._requests.in_body:
             self._give_up(answers.silent(self._limits.answer_seconds))
         elif exchange.full:
             # It takes its time with what came already.

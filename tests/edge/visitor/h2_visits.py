@@ -15,9 +15,9 @@ from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import NothingElsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.route import Route
 from pinggy.edge.visitor.secured import Secured
-from pinggy.edge.visitor.web import WebLimits
 from tests.edge.visitor.visits import FACE
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport

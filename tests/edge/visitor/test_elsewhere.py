@@ -18,8 +18,9 @@ from pinggy.edge.elsewhere import Elsewhere, Here, Mode, NotReached, Nowhere, Pa
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.tcp import TcpPorts
-from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.edge.visitor.web import WebVisitor
 from pinggy.http.head import parse_request
 from pinggy.http.rewrite import request_for_peer
 from pinggy.http.write import request_head

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pinggy.edge.h2.floods import BURST
 from pinggy.edge.stream import StreamRefused
 from pinggy.edge.visitor.h2.connection import MOST_STREAMS, STREAM_WINDOW
-from pinggy.edge.visitor.web import WebLimits
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit

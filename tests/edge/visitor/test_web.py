@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinggy.edge.stream import Cause, StreamRefused
-from pinggy.edge.visitor.web import WebLimits
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.http.framing import Delimited, body_of
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft

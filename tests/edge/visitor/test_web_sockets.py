@@ -27,7 +27,8 @@ from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.tunnels import Tunnels
-from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.edge.visitor.limits import WebLimits
+from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 from tests.support.streams import live_forwarding
 from tests.support.tcp_streams import TcpClient

@@ -12,8 +12,9 @@ from pinggy.certificates.names import covers
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.secured import Secured
-from pinggy.edge.visitor.web import WebLimits, WebVisitor
+from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport

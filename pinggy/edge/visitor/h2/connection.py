@@ -44,9 +44,9 @@ from pinggy.edge.h2.frames import PromptFrames
 from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.h2.stream import RequestStream
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.route import Route, Traveller
 from pinggy.edge.visitor.stay import Stay
-from pinggy.edge.visitor.web import WebLimits
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.framing import Trailers
 from pinggy.http.h2heads import Fields, request_head, trailers
