@@ -30,6 +30,12 @@ class Reply:
         self.begun = False
         self.keeps = False
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the visitor has said that he asks no more, in a request without a body: as browsers and tools do."""
+        head = self._head
+        return head is not None and not head.keep_alive and head.framing == 0
+
     def to(self, head: RequestHead | None) -> None:
         """What is written from now on answers this; None: what could not be read as a request."""
         self._head = head

@@ -288,7 +288,7 @@ class WebVisitor(Protocol):
         if self._reply.keeps and not self._requests.in_body:
             self._await_head()
         else:
-            self._finish(linger=self._may_send_more())
+            self._finish(linger=not self._reply.is_last or bool(self._requests.waiting))
 
     def switched(self, head: ResponseHead, headers: Headers, data: bytes) -> None:
         self._raw = True
@@ -362,11 +362,6 @@ class WebVisitor(Protocol):
             self._await_head()
         else:
             self._finish(linger=True)
-
-    def _may_send_more(self) -> bool:
-        """Whether he has not said that his request is his last; one without a body, as browsers and tools send it."""
-        head = self._head
-        return head is None or head.keep_alive or head.framing != 0 or bool(self._waiting)
 
     def _await_head(self) -> None:
         self._state = _State.READING
