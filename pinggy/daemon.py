@@ -5,6 +5,7 @@ What every daemon does alike under twistd: one clear line where it cannot run, s
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -70,12 +71,26 @@ def stop_when_asked(reactor: Any, drain: Callable[[], Deferred[None]] | None = N
     reactor.callWhenRunning(watch)
 
 
+def spare_what_stays(reactor: Any) -> None:
+    """
+    What is there when *reactor* starts is there to the end: the garbage collector is not to go through it again and
+    again, some 60,000 objects, while all visitors wait for 35 ms.
+    """
+    reactor.callWhenRunning(_freeze)
+
+
 def give_up(reactor: Any, text: str) -> None:
     """A service that was started will never run: print *text* as one line, stop, and end with status 1."""
     last_line(text)
     # twistd has no exit status for a service that fails after the reactor has started: this is its last act instead.
     atexit.register(os._exit, 1)
     reactor.callWhenRunning(_stop, reactor)
+
+
+def _freeze() -> None:
+    # What is garbage by now would stay too.
+    gc.collect()
+    gc.freeze()
 
 
 def _stop(reactor: Any) -> None:

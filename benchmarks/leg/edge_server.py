@@ -22,6 +22,7 @@ from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 
 from benchmarks.leg.quick_core import QuickCore, QuickZone
+from pinggy.daemon import spare_what_stays
 from pinggy.edge.config import Certificate, CoreLink, EdgeSettings, Face, Listen, Visitors
 from pinggy.edge.local_ca import ensure_local_certificate
 from pinggy.edge.service import make_edge
@@ -75,6 +76,8 @@ async def serve(reactor: Any, folder: str) -> None:
         lambda _: (zone, zone),
     )
     Turns(reactor)
+    # As twistd's daemons do.
+    spare_what_stays(reactor)
     edge.startService()
     await edge.ready()
     sys.stdout.write(f"{port}\n")

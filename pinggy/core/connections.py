@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
@@ -23,8 +24,31 @@ _CONNECT_WAIT = 10.0
 _SHORT_WAIT = 2.0
 
 
-class Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has no types
+class _UnwatchedInLibpq:
+    """
+    libpq closes a socket that it finds dead, and its number is free for another. What the reactor watches by that
+    number would then be the other's, or nobody's: so nothing is watched while libpq works. It says what to watch next.
+    """
+
+    def continuePolling(self: Any, swallowErrors: bool = False) -> None:
+        # txpostgres takes away only what has called: a connect is watched for reading also while it wants to write.
+        self.reactor.removeReader(self)
+        self.reactor.removeWriter(self)
+        super().continuePolling(swallowErrors)  # type: ignore[misc]
+
+
+class _Cursor(_UnwatchedInLibpq, txpostgres.Cursor):  # type: ignore[misc]  # txpostgres has no types
+    def execute(self, query: str | bytes, params: Any = None) -> Deferred[Any]:
+        self._connection.watch(False)
+        answer: Deferred[Any] = super().execute(query, params)
+        self._connection.watch(True)
+        return answer
+
+
+class Connection(_UnwatchedInLibpq, txpostgres.Connection):  # type: ignore[misc]  # as above
     """*on_lost* is called once, when it is over after it was there."""
+
+    cursorFactory = _Cursor
 
     def __init__(self, reactor: IReactorTime) -> None:
         super().__init__(reactor)
@@ -33,6 +57,15 @@ class Connection(txpostgres.Connection):  # type: ignore[misc]  # txpostgres has
 
     def opened(self) -> None:
         self._there = True
+
+    def watch(self, for_its_end: bool) -> None:
+        """Where no statement is in hand; otherwise its cursor is watched."""
+        if self._cursors:
+            return
+        if not for_its_end:
+            self.reactor.removeReader(self)
+        elif self.fileno() != -1:
+            self.reactor.addReader(self)
 
     def close(self) -> None:
         if self.pollable() is not None:

@@ -14,7 +14,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from pinggy.core.config import CoreFile
 from pinggy.core.service import make_core
-from pinggy.daemon import give_up, made, stop_when_asked
+from pinggy.daemon import give_up, made, spare_what_stays, stop_when_asked
 from pinggy.settings import SettingsError, load
 
 log = Logger()
@@ -28,6 +28,7 @@ def makeService(options: Options) -> IService:
     core = made(lambda: make_core(reactor, _settings(options).core))
     core.ready().addErrback(_not_ready)
     stop_when_asked(reactor)
+    spare_what_stays(reactor)
     return core
 
 

@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor
 from twisted.python.usage import Options as UsageOptions
 
-from pinggy.daemon import give_up, made, stop_when_asked
+from pinggy.daemon import give_up, made, spare_what_stays, stop_when_asked
 from pinggy.edge.config import EdgeSettings
 from pinggy.edge.daemon import EdgeDaemon
 from pinggy.settings import SettingsError, load
@@ -24,6 +24,7 @@ class Options(UsageOptions):
 def makeService(options: Options) -> IService:
     service = made(lambda: EdgeDaemon(reactor, _settings(options), partial(give_up, reactor)))
     stop_when_asked(reactor, service.drain)
+    spare_what_stays(reactor)
     return service
 
 

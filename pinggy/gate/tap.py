@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor
 from twisted.python.usage import Options as UsageOptions
 
-from pinggy.daemon import give_up, made, stop_when_asked
+from pinggy.daemon import give_up, made, spare_what_stays, stop_when_asked
 from pinggy.gate.config import GateFile
 from pinggy.gate.service import GateService
 from pinggy.settings import SettingsError, load
@@ -24,6 +24,7 @@ class Options(UsageOptions):
 def makeService(options: Options) -> IService:
     gate = made(lambda: GateService(reactor, _settings(options).zone, partial(give_up, reactor)))
     stop_when_asked(reactor)
+    spare_what_stays(reactor)
     return gate
 
 

@@ -13,7 +13,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor
 from twisted.python.usage import Options as UsageOptions
 
-from pinggy.daemon import give_up, made, say, stop_when_asked
+from pinggy.daemon import give_up, made, say, spare_what_stays, stop_when_asked
 from pinggy.settings import load, parse
 from pinggy.together.config import Settings
 from pinggy.together.service import Together
@@ -31,6 +31,7 @@ class Options(UsageOptions):
 def makeService(options: Options) -> IService:
     together = made(lambda: Together(reactor, _settings(options), _log_file(), say, partial(give_up, reactor)))
     stop_when_asked(reactor)
+    spare_what_stays(reactor)
     return together
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from typing import Any, cast
+
 import psycopg2
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from txpostgres.txpostgres import Cursor
 
-from pinggy.core.connections import Servers
+from pinggy.core.connections import Connection, Servers
 from pinggy.settings import Secret
 from tests.support.postgres import Databases, execute
 
 asynchronous = pytest_twisted.ensureDeferred
+LONG = "x" * 2**26  # no socket takes so much at once
 
 
 @pytest.mark.parametrize(
@@ -47,3 +56,75 @@ async def test_the_one_that_takes_writes_is_found(postgres: Databases) -> None:
         (await servers.connect()).close()
     with pytest.raises(psycopg2.OperationalError, match=r"refused.*;.*read-only"):
         await Servers(reactor, Secret(f"{dead}/{name}"), 10.0).connect()
+
+
+class HangsUp(Protocol):
+    """A server that is gone as soon as it has said that it has no TLS."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"N")
+        self.transport.loseConnection()
+
+
+@asynchronous
+async def test_a_server_that_hangs_up_in_a_connect_leaves_no_number_behind(postgres: Databases) -> None:
+    factory: Any = Factory.forProtocol(HangsUp)
+    port: Any = cast(Any, reactor).listenTCP(0, factory, interface="127.0.0.1")
+    url = Secret(f"postgresql://nobody@127.0.0.1:{port.getHost().port}/none")
+    refused = []
+
+    def made(on: Any) -> Connection:
+        refused.append(Connection(on))
+        return refused[-1]
+
+    with pytest.raises(psycopg2.OperationalError):
+        await Servers(reactor, url, 10.0).connect(made)
+    assert not {*refused} & {*reactor.getReaders(), *reactor.getWriters()}
+    other = await Servers(reactor, postgres.url, 10.0).connect()
+    assert await other.runQuery("SELECT 2") == [(2,)]
+    other.close()
+    await port.stopListening()
+
+
+def hung_up(connection: Connection) -> None:
+    """As if the server had sent its last word, and took no more."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RD)
+
+
+@asynchronous
+async def test_the_number_of_a_socket_that_died_in_a_statement_is_free_for_another(postgres: Databases) -> None:
+    servers = Servers(reactor, postgres.url, 10.0)
+    died = await servers.connect()
+    number = died.fileno()
+    hung_up(died)
+    with pytest.raises(psycopg2.OperationalError):
+        await died.cursor().execute(f"SELECT '{LONG}'")
+    other = await servers.connect()
+    assert other.fileno() == number
+    died.close()
+    assert await other.runQuery("SELECT 2") == [(2,)]
+    other.close()
+
+
+@asynchronous
+async def test_one_whose_statement_was_none_is_watched_as_before(postgres: Databases) -> None:
+    connection = await Servers(reactor, postgres.url, 10.0).connect()
+    with pytest.raises(psycopg2.ProgrammingError):
+        await connection.cursor().execute("")
+    over: Deferred[None] = Deferred()
+    connection.on_lost = lambda: over.callback(None)
+    hung_up(connection)
+    await over
+
+
+@asynchronous
+async def test_one_that_is_closed_in_a_statement_leaves_nobody_waiting(postgres: Databases) -> None:
+    connection = await Servers(reactor, postgres.url, 10.0).connect()
+    answer = connection.cursor().execute("SELECT pg_sleep(60)")
+    connection.close()
+    with pytest.raises(ConnectionDone):
+        await answer
+    assert not any(isinstance(each, (Connection, Cursor)) for each in reactor.getReaders())
