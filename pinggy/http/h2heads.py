@@ -13,7 +13,7 @@ from functools import cache
 from http import HTTPStatus
 
 from pinggy.http.framing import NOT_IN_TRAILERS, Delimited, Framing, Trailers
-from pinggy.http.head import HOST, OF_A_CONNECTION, RequestHead, ResponseHead
+from pinggy.http.head import HOST, OF_A_CONNECTION, RequestHead, ResponseHead, body_length
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import takes_trailers
 
@@ -118,9 +118,9 @@ def _framing(lengths: list[bytes], ended: bool) -> Framing:
     if len(lengths) > 1:
         raise Malformed("The request has two Content-Lengths.")
     if lengths:
-        if not lengths[0].isdigit() or len(lengths[0]) > 19:
+        if not lengths[0].isdigit():
             raise Malformed("The Content-Length is not well formed.")
-        length = int(lengths[0])
+        length = body_length(lengths[0])
         if ended and length:
             raise Malformed("The request has no body, but says that it has.")
         return length
@@ -210,11 +210,11 @@ def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: 
 
 
 def _response_framing(lengths: set[bytes], ended: bool) -> Framing:
-    if len(lengths) > 1 or not all(each.isdigit() and len(each) <= 19 for each in lengths):
+    if len(lengths) > 1 or not all(each.isdigit() for each in lengths):
         raise Malformed("The Content-Length of the response is not well formed.")
     if not lengths:
         return 0 if ended else Delimited.CHUNKED
-    length = int(lengths.pop())
+    length = body_length(lengths.pop())
     if ended and length:
         raise Malformed("The response has no body, but says that it has.")
     return length

@@ -24,6 +24,7 @@ HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.ASCII | re.IGNORECASE)
 # Beyond it many readers count on from below zero.
 _LARGEST_BODY = 2**63 - 1
+_MOST_DIGITS = len(str(_LARGEST_BODY))
 # One protocol inside another that we would not read: an upgrade to it would carry requests past the policy.
 _NOT_UPGRADED_TO = ("h2c", "http", "tls")
 
@@ -124,6 +125,13 @@ def parse_response(head: bytes, method: str, *, most_headers: int = 256) -> Resp
         fields.binds,
         fields.plain,
     )
+
+
+def body_length(digits: str | bytes) -> int:
+    """Of a Content-Length of *digits*. Raises `Malformed`: with more of them readers differ, or give up."""
+    if len(digits) > _MOST_DIGITS or int(digits) > _LARGEST_BODY:
+        raise Malformed("The Content-Length is too large to be true.")
+    return int(digits)
 
 
 class _Fields:
@@ -229,10 +237,7 @@ class _Fields:
         if self._length is None:
             return unsaid
         # httptools has seen that there is one, of digits alone.
-        length = int(self._length)
-        if length > _LARGEST_BODY:
-            raise Malformed("The Content-Length is too large to be true.")
-        return length
+        return body_length(self._length)
 
     def keeps_alive(self, version: str) -> bool:
         """RFC 9112 9.3."""

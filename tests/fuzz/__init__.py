@@ -11,6 +11,10 @@ oracle
     what must hold of all that was recorded. Its reader is ``tests/support/strict_http``.
 cases
     one case from its seed to its verdict.
+h2_requests, h2_edge
+    the same for a visitor over HTTP/2: many requests at once, and what a strict reader takes them for.
+sockets
+    visitors and local servers over TCP, for a real edge between them (``tests/system/test_bad_input_http``).
 
 ``make fuzz MINUTES=10`` runs it for long, ``python -m tests.fuzz --seed N`` one case again.
 """

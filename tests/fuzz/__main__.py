@@ -1,5 +1,6 @@
 """
 ``python -m tests.fuzz --minutes M``: cases from a seed on, for so long. ``--seed N`` without minutes: that one again.
+Each seed is a case of HTTP/1.1 and one of HTTP/2.
 
 The exit status is 0 where all holds. Each case that does not is printed with its seed, up to ten.
 """
@@ -12,6 +13,7 @@ import sys
 import time
 
 from tests.fuzz.cases import run
+from tests.fuzz.h2_edge import run_h2
 from tests.fuzz.oracle import Wrong
 
 _MOST_FOUND = 10
@@ -26,15 +28,16 @@ def main() -> int:
     until = time.monotonic() + 60 * arguments.minutes
     seed, found = first, 0
     while True:
-        try:
-            run(seed)
-        except Wrong as wrong:
-            found += 1
-            sys.stdout.write(f"{wrong}\n\n")
+        for case in (run, run_h2):
+            try:
+                case(seed)
+            except Wrong as wrong:
+                found += 1
+                sys.stdout.write(f"{wrong}\n\n")
         seed += 1
-        if found == _MOST_FOUND or time.monotonic() >= until:
+        if found >= _MOST_FOUND or time.monotonic() >= until:
             break
-    sys.stdout.write(f"{seed - first} cases from seed {first}: {found} wrong\n")
+    sys.stdout.write(f"{seed - first} seeds from {first} on: {found} wrong\n")
     return 1 if found else 0
 
 

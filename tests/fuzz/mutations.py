@@ -54,6 +54,7 @@ POISON = (
     b"\r\nContent-Length: 3",
     b"\r\nContent-Length: 0",
     b"\r\nContent-Length: 5, 5",
+    b"0" * 5000,
     b"\r\nContent-Length: +5",
     b"\r\nContent_Length: 5",
     b"\r\nTransfer-Encoding: chunked",

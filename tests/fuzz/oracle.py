@@ -16,7 +16,7 @@ from tests.fuzz.requests import HERE
 from tests.support.strict_http import End, Field, Message, read_exchange, read_request, read_requests
 
 _HOP = frozenset(b"connection keep-alive proxy-connection te transfer-encoding upgrade".split())
-_OURS = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split())
+OURS = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split())
 _KEPT = frozenset((b"host", b"content-length"))
 _FRAMES = frozenset((b"connection", b"upgrade", b"transfer-encoding"))
 _IDEMPOTENT = frozenset(b"GET HEAD OPTIONS TRACE PUT DELETE".split())
@@ -48,7 +48,7 @@ def check_shares(servers: Iterable[LocalServer]) -> None:
         owner: bytes | None = None
         for attempt in server.attempts:
             whose = attempt.request.values(b"x-forwarded-for")[0]
-            _holds(owner in (None, whose), f"{whose!r} has a stream that {owner!r} has authenticated")
+            holds(owner in (None, whose), f"{whose!r} has a stream that {owner!r} has authenticated")
             schemes = [each[:9].lower() for each in attempt.request.values(b"authorization")]
             if any(each.startswith((b"negotiate", b"ntlm")) for each in schemes):
                 owner = whose
@@ -77,9 +77,9 @@ class Oracle:
             if not self._one(request):
                 break
             rest = request.rest
-        _holds(not self._heard, f"the visitor hears more: {self._heard[:80]!r}")
+        holds(not self._heard, f"the visitor hears more: {self._heard[:80]!r}")
         left = [bytes(each.server.stream.written[:80]) for each in self._attempts]
-        _holds(not left, f"what nobody asked for reached a local server: {left}")
+        holds(not left, f"what nobody asked for reached a local server: {left}")
 
     def _was_asked_for(self) -> None:
         """Of one who left in the middle: what reached a local server are his requests, in their order."""
@@ -87,7 +87,7 @@ class Oracle:
         for attempt in self._attempts:
             while requests and not _is_same_request(requests[0], attempt.request, self._record.address):
                 requests.pop(0)
-            _holds(requests, f"what nobody asked for reached a local server: {attempt.request}")
+            holds(requests, f"what nobody asked for reached a local server: {attempt.request}")
 
     def _one(self, request: Message) -> bool:
         """Whether another one may follow."""
@@ -95,7 +95,7 @@ class Oracle:
             if request.end is End.REFUSED:
                 self._is_refused()
             elif self._record.fin:
-                _holds(self._record.closed, "who sends no more, and nothing whole, is not let go")
+                holds(self._record.closed, "who sends no more, and nothing whole, is not let go")
             return False
         if request.host.partition(b":")[0].lower().removesuffix(b".") not in self._here:
             return self._is_nobody_s(request)
@@ -103,7 +103,7 @@ class Oracle:
         if attempt is None and self._record.races and request.end is not End.REFUSED:
             return request.is_whole and self._is_lost(request)
         if attempt is None:
-            _holds(request.end is End.REFUSED, "a request did not reach its local server")
+            holds(request.end is End.REFUSED, "a request did not reach its local server")
             self._is_refused(request.start[0])
             return False
         if not request.is_whole:
@@ -115,12 +115,12 @@ class Oracle:
 
     def _is_refused(self, method: bytes = b"GET") -> None:
         answer = self._hears(method).final
-        _holds(answer.is_whole and answer.start[0] in _REFUSALS, f"not refused, but: {answer.start}")
-        _holds(b"close" in answer.tokens(b"connection") and self._record.closed, "refused, and not closed")
+        holds(answer.is_whole and answer.start[0] in _REFUSALS, f"not refused, but: {answer.start}")
+        holds(b"close" in answer.tokens(b"connection") and self._record.closed, "refused, and not closed")
 
     def _is_nobody_s(self, request: Message) -> bool:
         answer = self._hears(request.start[0]).final
-        _holds(answer.is_whole and answer.start[0] == b"404", f"nobody's name, but: {answer.start}")
+        holds(answer.is_whole and answer.start[0] == b"404", f"nobody's name, but: {answer.start}")
         stays = request.keeps_alive and not request.has_content
         self._says_whether_it_stays(request, answer, stays)
         return stays
@@ -128,13 +128,13 @@ class Oracle:
     def _is_lost(self, request: Message) -> bool:
         """It met a local server that was closing its connection, and may not be sent twice."""
         answer = self._hears(request.start[0]).final
-        _holds(answer.is_whole and answer.start[0] in _BROKEN, f"lost, but: {answer.start}")
+        holds(answer.is_whole and answer.start[0] in _BROKEN, f"lost, but: {answer.start}")
         return b"close" not in answer.tokens(b"connection")
 
     def _says_whether_it_stays(self, request: Message, answer: Message, stays: bool) -> None:
         said = answer.tokens(b"connection")
-        _holds((b"close" in said) is not stays, f"the connection should {'stay' if stays else 'close'}, but: {said}")
-        _holds(not stays or request.version == b"1.1" or b"keep-alive" in said, "HTTP/1.0 is not told that it stays")
+        holds((b"close" in said) is not stays, f"the connection should {'stay' if stays else 'close'}, but: {said}")
+        holds(not stays or request.version == b"1.1" or b"keep-alive" in said, "HTTP/1.0 is not told that it stays")
 
     # -- what reached a local server ---------------------------------------------------------------------------------
 
@@ -169,27 +169,27 @@ class Oracle:
         ended = self._record.closed and not self._record.aborted
         heard, self._heard = _exchange(self._heard, method, ended=ended)
         for each in (*heard.interim, heard.final):
-            _holds(each.end is not End.REFUSED, f"what the visitor hears is not well formed: {each.why} in {each}")
-            _holds(not each.has_head or each.version == b"1.1", "the edge speaks HTTP/1.1")
+            holds(each.end is not End.REFUSED, f"what the visitor hears is not well formed: {each.why} in {each}")
+            holds(not each.has_head or each.version == b"1.1", "the edge speaks HTTP/1.1")
         return heard
 
     def _breaks_off(self, request: Message, attempt: Attempt) -> None:
         """A request whose content is not well formed, or never comes to its end."""
         refused = request.end is End.REFUSED
         over = attempt.server.stream.over or attempt.server.over
-        _holds(over or not (refused or self._record.fin), "half a request is left with its local server")
+        holds(over or not (refused or self._record.fin), "half a request is left with its local server")
         if not self._heard:
-            _holds(not refused or self._record.aborted, "refused without a word")
+            holds(not refused or self._record.aborted, "refused without a word")
             return
         answered, heard = self._answer_of(attempt), self._hears(request.start[0])
         status = heard.final.start[0]
         if heard.final.is_whole:
-            _holds(b"close" in heard.final.tokens(b"connection") and self._record.closed, "broken off, and not closed")
+            holds(b"close" in heard.final.tokens(b"connection") and self._record.closed, "broken off, and not closed")
         if heard.final.is_whole and not (answered.final.is_whole and status == answered.final.start[0]):
-            _holds(status in _BROKEN or (refused and status in _REFUSALS), f"broken off with {heard.final.start}")
+            holds(status in _BROKEN or (refused and status in _REFUSALS), f"broken off with {heard.final.start}")
         else:
             self._passed_on(request, answered, heard, whole=False)
-            _holds(heard.final.is_whole or self._record.aborted or not refused, "broken off, and the visitor waits")
+            holds(heard.final.is_whole or self._record.aborted or not refused, "broken off, and the visitor waits")
 
     def _is_answered(self, request: Message, attempt: Attempt) -> bool:
         answered, heard = self._answer_of(attempt), self._hears(request.start[0])
@@ -202,10 +202,10 @@ class Oracle:
             self._says_whether_it_stays(request, heard.final, stays)
             return stays
         if answered.final.end is End.SHORT and not (attempt.server.over or attempt.server.ended):
-            _holds(attempt.server.stream.over, "a local server has not answered")
+            holds(attempt.server.stream.over, "a local server has not answered")
         if heard.final.is_whole and heard.final.start[0] in _BROKEN:
             return b"close" not in heard.final.tokens(b"connection")
-        _holds(self._record.aborted, f"a broken response ends as if it were whole: {heard.final}")
+        holds(self._record.aborted, f"a broken response ends as if it were whole: {heard.final}")
         if heard.final.has_head:
             self._passed_on(request, answered, heard, whole=False)
         return False
@@ -213,29 +213,29 @@ class Oracle:
     def _switched(self, request: Message, attempt: Attempt, answered: Exchange, heard: Exchange) -> bool:
         asked = attempt.request.values(b"upgrade") and request.is_whole and not attempt.early
         if not asked:
-            _holds(heard.final.start[0] == b"502", "a protocol changed that nobody asked to change")
+            holds(heard.final.start[0] == b"502", "a protocol changed that nobody asked to change")
             return b"close" not in heard.final.tokens(b"connection")
-        _holds(heard.final.start[0] == b"101", f"the protocol changed, but the visitor hears {heard.final.start}")
-        _same(attempt.server.raw, request.rest, "raw bytes to the local server")
-        _holds(answered.final.rest.startswith(self._heard), "raw bytes to the visitor are others than were sent")
-        _holds(self._record.aborted or answered.final.rest == self._heard, "raw bytes to the visitor are missing")
+        holds(heard.final.start[0] == b"101", f"the protocol changed, but the visitor hears {heard.final.start}")
+        same(attempt.server.raw, request.rest, "raw bytes to the local server")
+        holds(answered.final.rest.startswith(self._heard), "raw bytes to the visitor are others than were sent")
+        holds(self._record.aborted or answered.final.rest == self._heard, "raw bytes to the visitor are missing")
         self._heard = b""
         return False
 
     def _passed_on(self, request: Message, answered: Exchange, heard: Exchange, *, whole: bool) -> None:
         old = request.version == b"1.0"
         interim = [] if old else [(each.start, _end_to_end(each)) for each in answered.interim]
-        heard_interim = [(each.start, _besides(each)) for each in heard.interim]
-        _same(heard_interim, interim, "interim responses")
+        heard_interim = [(each.start, besides(each)) for each in heard.interim]
+        same(heard_interim, interim, "interim responses")
         wanted, got = answered.final, heard.final
-        _same(got.start, wanted.start, "status and reason")
-        _same(_besides(got), _end_to_end(wanted), "fields of the response")
+        same(got.start, wanted.start, "status and reason")
+        same(besides(got), _end_to_end(wanted), "fields of the response")
         if not whole and not got.is_whole:
-            _holds(wanted.content.startswith(got.content), "content that the local server did not send")
+            holds(wanted.content.startswith(got.content), "content that the local server did not send")
             return
-        _holds(got.is_whole, f"the visitor does not hear the whole of it: {got}")
-        _same(got.content, wanted.content, "content of the response")
-        _same(got.trailers, () if old else wanted.trailers, "trailers of the response")
+        holds(got.is_whole, f"the visitor does not hear the whole of it: {got}")
+        same(got.content, wanted.content, "content of the response")
+        same(got.trailers, () if old else wanted.trailers, "trailers of the response")
 
 
 def _exchange(data: bytes, method: bytes, *, ended: bool) -> tuple[Exchange, bytes]:
@@ -245,23 +245,23 @@ def _exchange(data: bytes, method: bytes, *, ended: bool) -> tuple[Exchange, byt
 
 
 def _same_request(wanted: Message, got: Message, address: str) -> None:
-    _holds(got.has_head, f"what reached the local server is not well formed: {got.why}")
-    _same(got.start, wanted.start, "method and target")
-    _same(got.version, b"1.1", "version")
-    _same(got.host, wanted.host, "host")
-    _same(_besides(got, _OURS), _onward(wanted), "fields")
-    _holds(got.tokens(b"connection") in ([], [b"upgrade"]), "the hop to the local server is told more than Upgrade")
-    _same(got.values(b"x-forwarded-for"), [address.encode()], "what is said of the visitor")
-    _same([each.lower() for each in got.values(b"x-forwarded-host")], [wanted.host.lower()], "what is said of the host")
+    holds(got.has_head, f"what reached the local server is not well formed: {got.why}")
+    same(got.start, wanted.start, "method and target")
+    same(got.version, b"1.1", "version")
+    same(got.host, wanted.host, "host")
+    same(besides(got, OURS), _onward(wanted), "fields")
+    holds(got.tokens(b"connection") in ([], [b"upgrade"]), "the hop to the local server is told more than Upgrade")
+    same(got.values(b"x-forwarded-for"), [address.encode()], "what is said of the visitor")
+    same([each.lower() for each in got.values(b"x-forwarded-host")], [wanted.host.lower()], "what is said of the host")
     protocols = {each.partition(b"/")[0] for each in got.tokens(b"upgrade")}
-    _holds(not protocols & {b"h2c", b"http", b"tls"}, "an upgrade that hides requests")
+    holds(not protocols & {b"h2c", b"http", b"tls"}, "an upgrade that hides requests")
     if got.is_whole:
-        _holds(wanted.is_whole, "a request that is not whole has become one")
-        _same(got.content, wanted.content, "content")
-        _same(got.trailers, wanted.trailers, "trailers")
+        holds(wanted.is_whole, "a request that is not whole has become one")
+        same(got.content, wanted.content, "content")
+        same(got.trailers, wanted.trailers, "trailers")
     else:
-        _holds(got.end is End.SHORT, f"content that is not well formed: {got.why}")
-        _holds(wanted.content.startswith(got.content), "content that the visitor did not send")
+        holds(got.end is End.SHORT, f"content that is not well formed: {got.why}")
+        holds(wanted.content.startswith(got.content), "content that the visitor did not send")
 
 
 def _is_same_request(wanted: Message, got: Message, address: str) -> bool:
@@ -275,7 +275,7 @@ def _is_same_request(wanted: Message, got: Message, address: str) -> bool:
 def _onward(request: Message) -> list[Field]:
     """The fields that the local server shall read, but for Host and what frames the content."""
     named = frozenset(request.tokens(b"connection")) - _KEPT
-    dropped = _HOP | _OURS | named | ({b"expect"} if request.version == b"1.0" else frozenset())
+    dropped = _HOP | OURS | named | ({b"expect"} if request.version == b"1.0" else frozenset())
     return [each for each in request.fields if not _hidden(each[0], dropped | _KEPT)]
 
 
@@ -290,16 +290,16 @@ def _hidden(name: bytes, dropped: frozenset[bytes]) -> bool:
     return name in dropped or (b"_" in name and name.replace(b"_", b"-") in dropped)
 
 
-def _besides(message: Message, *ours: frozenset[bytes]) -> list[Field]:
+def besides(message: Message, *ours: frozenset[bytes]) -> list[Field]:
     """The fields as they stand, without those that this hop may have."""
     mine = frozenset().union(_KEPT, _FRAMES, *ours)
     return [each for each in message.fields if each[0] not in mine]
 
 
-def _same(got: object, wanted: object, what: str) -> None:
-    _holds(got == wanted, f"{what}: {got!r}, not {wanted!r}")
+def same(got: object, wanted: object, what: str) -> None:
+    holds(got == wanted, f"{what}: {got!r}, not {wanted!r}")
 
 
-def _holds(true: object, otherwise: str) -> None:
+def holds(true: object, otherwise: str) -> None:
     if not true:
         raise Wrong(otherwise)

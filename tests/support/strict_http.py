@@ -221,7 +221,7 @@ def _length(message: Message) -> int | None:
     if not lengths:
         return None
     # Digits of ASCII: bytes have no others.
-    if len(lengths) > 1 or not lengths[0].isdigit() or int(lengths[0]) >= 2**63:
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 19 or int(lengths[0]) >= 2**63:
         raise _Refused("Content-Length")
     return int(lengths[0])
 

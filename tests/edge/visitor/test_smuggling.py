@@ -332,6 +332,8 @@ def test_more_than_one_empty_line_before_a_request() -> None:
         (b"Content-Length: 5\xa0",),
         (b"Content-Length: \xd9\xa5",),
         (b"Content-Length: 9223372036854775808",),
+        (b"Content-Length: 00000000000000000005",),
+        (b"Content-Length: " + b"0" * 5000 + b"5",),
         (b"Content-Length: 18446744073709551615",),
         (b"Content-Length: 18446744073709551616",),
         (b"Content-Length: 18446744073709551621",),

@@ -79,6 +79,7 @@ def steps(visit: Visit, data: bytes, step: int) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 4_0",
         b"HTTP/1.1 200 OK\r\nContent-Length:",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 5000 + b"5",
         b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551620",
         b"HTTP/1.1 200 OK\r\nContent-Length : 4",
         b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 4",

@@ -57,6 +57,7 @@ _CONFIG = H2Configuration(
     header_encoding=None,
     # `h2heads` is stricter; and to look once is enough.
     validate_inbound_headers=False,
+    normalize_inbound_headers=False,
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
