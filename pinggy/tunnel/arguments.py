@@ -327,7 +327,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         words=("x:h2",),
-        meaning="Speaks HTTP/2 with prior knowledge to the local server, as gRPC needs it.",
+        meaning="Speaks HTTP/2 with prior knowledge to the local server, as gRPC needs it (below); no WebSockets then.",
         read=_sets("h2", True),
     ),
 )

@@ -57,6 +57,18 @@ A ``Set-Cookie`` of a local server whose ``Domain`` is the service's own domain,
 the cookie is then the tunnel's own, instead of every tunnel's. See ``operations.rst`` for the Public Suffix List, by
 which browsers hold to the same.
 
+gRPC, and others that need HTTP/2
+---------------------------------
+
+``x:h2`` is for local servers that speak HTTP/2 without being asked for it, as gRPC's do::
+
+    ssh -R0:localhost:50051 EDGE x:h2           # grpc.insecure_channel, add_insecure_port
+    ssh -R0:localhost:50051 EDGE x:h2 x:localServerTls
+
+Visitors come by https: gRPC chooses HTTP/2 in its TLS. All of them share one connection to the local server, where each
+call is a stream, with its trailers and its end; under ``x:haproxy`` each visitor's connection has one of its own.
+Visitors who speak HTTP/1.1 are served too, but WebSockets have no way over it. Without ``x:h2`` calls of gRPC fail.
+
 In which order
 --------------
 

@@ -94,8 +94,8 @@ def grpc_server(credentials: grpc.ServerCredentials | None = None) -> Iterator[G
 
 
 @contextmanager
-def grpc_channel(url: str, ca: Path, port: int | None = None) -> Iterator[grpc.Channel]:
-    """To *url*, which is found at *port* of loopback, by TLS that *ca* vouches for."""
+def grpc_channel(url: str, ca: Path, address: str = "127.0.0.1") -> Iterator[grpc.Channel]:
+    """To *url*, which is found at *address*, by TLS that *ca* vouches for."""
     at = urlsplit(url)
     options = (
         *_SIZES,
@@ -104,5 +104,5 @@ def grpc_channel(url: str, ca: Path, port: int | None = None) -> Iterator[grpc.C
         ("grpc.enable_http_proxy", 0),
     )
     credentials = grpc.ssl_channel_credentials(ca.read_bytes())
-    with grpc.secure_channel(f"127.0.0.1:{port or at.port}", credentials, options=options) as channel:
+    with grpc.secure_channel(f"{address}:{at.port}", credentials, options=options) as channel:
         yield channel

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.support.deployment import DOMAIN, Deployment
+from tests.support.grpc_calls import grpc_channel, grpc_server
 from tests.support.local_servers import (
     BLOCK,
     WebServer,
@@ -185,6 +187,17 @@ def test_a_web_socket_passes(deployment: Deployment, token: str) -> None:
         assert visitor.recv(BLOCK) == b"hello"
         shut(visitor)
         assert visitor.recv(BLOCK) == b""
+
+
+def test_calls_of_grpc_pass_with_their_trailers(deployment: Deployment, token: str) -> None:
+    with grpc_server() as server, tunnel(deployment, "us", token, server.port, "calls", "x:h2"):
+        url = f"https://calls.{DOMAIN}:{deployment.public_port}"
+        with grpc_channel(url, deployment.tls.ca, deployment.addresses["eu"]) as channel:
+            assert list(channel.unary_stream("/test.Calls/count")(b"3", PATIENCE)) == [b"0", b"1", b"2"]
+            assert list(channel.stream_stream("/test.Calls/talk")(iter([b"a", b"b"]), PATIENCE)) == [b"a", b"b"]
+            with pytest.raises(grpc.RpcError) as failed:
+                channel.unary_unary("/test.Calls/fail")(b"", PATIENCE)
+            assert failed.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_nobodys_name_is_nowhere(deployment: Deployment) -> None:

@@ -11,4 +11,6 @@ pool
     those of one forwarding that wait for the next request, whoever's it is.
 http1
     one request and its response, over an upstream.
+h2
+    local servers that speak HTTP/2: one connection for all visitors of a forwarding.
 """

@@ -12,7 +12,7 @@ from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, Stream
 from twisted.internet.task import Clock
 
 from pinggy.edge.client import Peer
-from pinggy.edge.elsewhere import NothingElsewhere
+from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
 from pinggy.edge.visitor.limits import WebLimits
@@ -32,7 +32,13 @@ class H2Visit:
     instead.
     """
 
-    def __init__(self, *lives: LiveForwarding, limits: WebLimits | None = None, secured: Secured | None = None) -> None:
+    def __init__(
+        self,
+        *lives: LiveForwarding,
+        limits: WebLimits | None = None,
+        secured: Secured | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.tunnels = Tunnels()
         for live in lives or (live_forwarding(FakeClient()),):
             self.tunnels.add(live)
@@ -51,7 +57,7 @@ class H2Visit:
             tunnels=self.tunnels,
             face=FACE,
             secure=True,
-            elsewhere=NothingElsewhere(),
+            elsewhere=elsewhere or NothingElsewhere(),
             clock=self.clock,
             secured=secured,
         )

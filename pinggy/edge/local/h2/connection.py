@@ -59,7 +59,7 @@ LONGEST_IDLE = 60.0
 # Pings, settings, resets, interim responses and empty frames: the server is the owner's own, but may have gone mad.
 BURST, A_SECOND = 2000, 500.0
 # Bytes that were written since the client has taken any: heads, and answers to the server's pings. Content waits.
-MOST_UNTAKEN = 4 * 1024 * 1024
+MOST_UNTAKEN = 2 * 1024 * 1024
 
 
 class Call(Sender, Protocol):
