@@ -8,6 +8,9 @@ import pytest
 
 from pinggy.cli.main import main
 from tests.cli.fake_core import KEY, FakeCore, running_core
+from tests.support.postgres import database, postgres
+
+__all__ = ["database", "postgres"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
 from pinggy.core.config import CoreSettings, DatabaseSettings, ListenSettings
-from pinggy.core.managed_postgres import ManagedPostgres
 from pinggy.core.service import make_core
 from pinggy.edge.http_core_client import HttpCoreClient
 from pinggy.gate.config import parse_grant_key
@@ -57,13 +56,11 @@ class Installed:
 
 
 @pytest_twisted.async_yield_fixture
-async def pinggy(tmp_path: Path) -> AsyncIterator[Installed]:
-    database = ManagedPostgres(reactor, tmp_path / "postgres")
-    url = await database.start()
+async def pinggy(tmp_path: Path, database: Secret) -> AsyncIterator[Installed]:
     settings = CoreSettings(
         domain="a.example",
         operator_key=Secret(KEY),
-        database=DatabaseSettings(url=url, pool=2),
+        database=DatabaseSettings(url=database, pool=2),
         listen=ListenSettings(port=0),
         grant_key=tmp_path / "grant.pem",
     )
@@ -75,7 +72,6 @@ async def pinggy(tmp_path: Path) -> AsyncIterator[Installed]:
 
     yield Installed(tmp_path)
     await core.stopService()
-    await database.stop()
 
 
 @pytest_twisted.ensureDeferred
