@@ -5,7 +5,7 @@ gRPC by grpcio, as visitor and as local server. Messages are bytes, so there is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +24,13 @@ _SIZES = (("grpc.max_receive_message_length", MOST), ("grpc.max_send_message_len
 
 @dataclass
 class GrpcServer:
-    """What calls of ``/test.Calls/`` do. *cancelled* has each `wait` that its caller gave up."""
+    """
+    What calls of ``/test.Calls/`` do. *cancelled* has each `wait` that its caller gave up. *stop* takes no more calls,
+    and gives those that there are so many seconds.
+    """
 
     port: int = 0
+    stop: Callable[[float], threading.Event] = field(init=False)
     waiting: SimpleQueue[None] = field(default_factory=SimpleQueue)
     cancelled: SimpleQueue[None] = field(default_factory=SimpleQueue)
 
@@ -81,6 +85,7 @@ class GrpcServer:
 def grpc_server(credentials: grpc.ServerCredentials | None = None) -> Iterator[GrpcServer]:
     calls = GrpcServer()
     server = grpc.server(ThreadPoolExecutor(40), options=_SIZES)
+    calls.stop = server.stop
     server.add_generic_rpc_handlers((calls.handler(),))
     if credentials is None:
         calls.port = server.add_insecure_port("127.0.0.1:0")

@@ -7,12 +7,13 @@ from __future__ import annotations
 import queue
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.support.grpc_calls import GrpcServer, grpc_channel, grpc_server
-from tests.support.local_servers import WebServer
+from tests.support.local_servers import WebServer, own_certificate
 from tests.support.openssh import ssh
 from tests.support.public import connect_tls, curl, host
 from tests.support.service import PATIENCE, Service
@@ -108,6 +109,40 @@ def test_one_who_does_not_read_stops_nobody_else(service: Service, channel: grpc
     with grpc_channel(url, service.ca) as other:
         assert other.unary_unary("/test.Calls/echo")(b"x" * 100_000, PATIENCE) == b"x" * 100_000
     unread.cancel()
+
+
+def test_a_server_that_stops_gently_lets_a_talk_end(service: Service) -> None:
+    says: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    with grpc_server() as server, ssh(service, "-T", f"-R0:localhost:{server.port}", command=("x:h2",)) as client:
+        url = client.url("https")
+        with grpc_channel(url, service.ca) as channel:
+            heard = channel.stream_stream("/test.Calls/talk")(iter(says.get, None), PATIENCE)
+            stopped = None
+            for number in range(40):
+                says.put(b"%d" % number)
+                assert next(heard) == b"%d" % number
+                if number == 3:
+                    stopped = server.stop(PATIENCE)
+            # Whoever comes now finds nobody.
+            with pytest.raises(grpc.RpcError) as failed:
+                channel.unary_unary("/test.Calls/echo")(b"", PATIENCE)
+            assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+            says.put(None)
+            assert list(heard) == []
+            assert heard.code() is grpc.StatusCode.OK
+            assert stopped is not None
+            assert stopped.wait(PATIENCE)
+
+
+def test_calls_reach_a_server_that_speaks_tls(service: Service, tmp_path: Path) -> None:
+    own = own_certificate(tmp_path / "own", "a.localhost")
+    credentials = grpc.ssl_server_credentials([(own.key.read_bytes(), own.certificate.read_bytes())])
+    with (
+        grpc_server(credentials) as server,
+        ssh(service, "-T", f"-R0:localhost:{server.port}", command=("x:h2", "x:localServerTls")) as client,
+        grpc_channel(client.url("https"), service.ca) as channel,
+    ):
+        assert channel.stream_unary("/test.Calls/join")(iter([b"a", b"b"]), PATIENCE) == b"ab"
 
 
 def test_other_clients_than_grpc_meet_the_same_server(service: Service, url: str) -> None:

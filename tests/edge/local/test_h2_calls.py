@@ -87,6 +87,22 @@ def test_the_edge_speaks_first_and_waits_for_no_settings() -> None:
     visit.leave()
 
 
+def test_a_call_may_be_silent_both_ways_for_as_long_as_it_likes() -> None:
+    visit = H2ToH2()
+    number, other = visit.call(), visit.ask("POST", "/", ("content-type", "application/grpc-web"), end=False)
+    visit.send(number, b"subscribe")
+    visit.clock.advance(120)
+    visit.exchange()
+    assert visit.fields(other)[":status"] == "408"
+    visit.clock.advance(3600)
+    visit.send(number, b"!", end=True)
+    visit.clock.advance(3600)
+    visit.respond()
+    visit.says(1, b"event")
+    assert visit.content(number) == b"event"
+    visit.leave()
+
+
 def test_te_is_said_for_who_speaks_grpc_or_takes_trailers_and_no_other() -> None:
     visit = H2ToH2()
     visit.ask("POST", "/", ("content-type", "application/grpc+proto"))

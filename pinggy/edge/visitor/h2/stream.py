@@ -26,7 +26,7 @@ from pinggy.http.framing import Trailers
 from pinggy.http.h2heads import Fields, response_fields, trailer_fields
 from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.pages import content_of
-from pinggy.http.rewrite import Headers
+from pinggy.http.rewrite import Headers, is_grpc
 
 
 class Connection(Protocol):
@@ -86,6 +86,7 @@ class RequestStream:
         "_exchange",
         "_head",
         "_held",
+        "_is_call",
         "_left",
         "_lingers",
         "_over",
@@ -104,6 +105,7 @@ class RequestStream:
         self._deadline = Deadline(connection.clock, self._overdue)
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
+        self._is_call = False
         # Of the request:
         self._early = bytearray()
         self._held = 0
@@ -131,8 +133,7 @@ class RequestStream:
         """*size* is what *data* takes of the windows, its padding included."""
         self._held += size
         if self._exchange is not None:
-            if not self._answered:
-                self._deadline.set(self._connection.body_seconds)
+            self._allow(self._connection.body_seconds)
             if data:
                 self._exchange.send(data)
             if self._exchange is None or not self._exchange.full:
@@ -150,10 +151,14 @@ class RequestStream:
             self._is_over()
             return
         self._trailers = trailers
-        if not self._answered:
-            self._deadline.set(self._connection.answer_seconds)
+        self._allow(self._connection.answer_seconds)
         if self._exchange is not None:
             self._exchange.end(trailers)
+
+    def _allow(self, seconds: float) -> None:
+        """So long for what comes next. A call of gRPC has times of its own, and may be silent both ways meanwhile."""
+        if not self._answered and not self._is_call:
+            self._deadline.set(seconds)
 
     def lost(self) -> None:
         """The visitor takes it back, or is gone."""
@@ -188,6 +193,9 @@ class RequestStream:
 
     def reached(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        if self._head is not None and is_grpc(self._head):
+            self._is_call = True
+            self._deadline.clear()
         early = bytes(self._early)
         self._early.clear()
         exchange.begin(self, early, ended=self._ended and not self._trailers)
