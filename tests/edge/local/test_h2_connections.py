@@ -178,13 +178,24 @@ def test_so_is_one_that_closes_before_it_has_said_anything() -> None:
     visit.leave()
 
 
-def test_a_silent_one_is_silent() -> None:
+def test_and_one_that_never_says_anything() -> None:
     visit = H2ToH2()
     visit.servers = None
     number = visit.call(end=True)
+    visit.clock.advance(connection.FIRST_WORD)
+    visit.exchange()
+    assert "did not speak HTTP/2" in visit.answered(number)
+    assert visit.stream.aborted
+    visit.leave()
+
+
+def test_one_that_does_not_answer_is_silent() -> None:
+    visit = H2ToH2()
+    number = visit.ask()
     visit.clock.advance(120)
     visit.exchange()
     assert visit.answered(number).startswith("504 ")
+    assert visit.server.reset(1) == ErrorCodes.CANCEL
     visit.leave()
 
 

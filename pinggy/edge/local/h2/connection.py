@@ -54,8 +54,9 @@ MOST_STREAMS = 100
 # What a local server may send on one stream before its visitor has taken any of it.
 STREAM_WINDOW = 256 * 1024
 LARGEST_HEAD = 64 * 1024
-# Seconds without a request.
+# Seconds without a request, and until a server has said its first word.
 LONGEST_IDLE = 60.0
+FIRST_WORD = 30.0
 # Pings, settings, resets, interim responses and empty frames: the server is the owner's own, but may have gone mad.
 BURST, A_SECOND = 2000, 500.0
 # Bytes that were written since the client has taken any: heads, and answers to the server's pings. Content waits.
@@ -118,7 +119,7 @@ class H2Upstream:
         self._h2.decoder.max_header_list_size = LARGEST_HEAD
         self.outlet = Outlet(self._h2, self._is_full, self.flush)
         self._calls: dict[int, Call] = {}
-        self._deadline = Deadline(clock, self._idle)
+        self._deadline = Deadline(clock, self._overdue)
         self._flood = Flood(clock, BURST, A_SECOND)
         self._full = False
         self._untaken = 0
@@ -131,7 +132,7 @@ class H2Upstream:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(MOST_STREAMS * STREAM_WINDOW - 65_535)
         self.flush()
-        self._deadline.set(LONGEST_IDLE)
+        self._deadline.set(FIRST_WORD)
         self._stream.attach(self)
 
     # -- what its exchanges ask ----------------------------------------------------------------------------------
@@ -147,7 +148,8 @@ class H2Upstream:
         number = self._h2.get_next_available_stream_id()
         self._h2.send_headers(number, fields, end_stream=ends)
         self._calls[number] = call
-        self._deadline.clear()
+        if self._frames.has_begun:
+            self._deadline.clear()
         return number
 
     def send_headers(self, number: int, fields: Fields) -> None:
@@ -214,13 +216,16 @@ class H2Upstream:
             self._finish()
             self._stream.close()
 
-    def _idle(self) -> None:
-        self.close_if_idle()
+    def _overdue(self) -> None:
+        if self._frames.has_begun:
+            self.close_if_idle()
+        else:
+            self._break_off(answers.NO_H2)
 
     def _is_unused(self) -> None:
         if self._leaving or self.tunnel.has_ended:
             self.close()
-        elif not self.over:
+        elif self._frames.has_begun and not self.over:
             self._deadline.set(LONGEST_IDLE)
 
     # -- StreamReceiver ------------------------------------------------------------------------------------------
@@ -229,11 +234,14 @@ class H2Upstream:
         self.tunnel.tally.sent += len(data)
         if self.over:
             return
+        had_begun = self._frames.has_begun
         try:
             events = self._h2.receive_data(data)
         except H2Error:
             self._break_off(answers.NONSENSE if self._frames.has_begun else answers.NO_H2)
             return
+        if self._frames.has_begun and not had_begun:
+            self._said_first_word()
         for event in events:
             self._take(event)
             if self.over:
@@ -242,6 +250,12 @@ class H2Upstream:
         if goaway is not None:
             self._go(goaway)
         self.flush()
+
+    def _said_first_word(self) -> None:
+        if self._calls:
+            self._deadline.clear()
+        else:
+            self._is_unused()
 
     def stream_ended(self) -> None:
         # HTTP/2 has no half-close: nothing can come of the streams that there are.
