@@ -153,6 +153,7 @@ class Site(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 256
 
     def __init__(self) -> None:
         self.cookies: tuple[str, ...] = ()
