@@ -215,7 +215,8 @@ class Http1Exchange:
         upstream = self._upstream
         if upstream is None:
             return
-        if not self._visitor_ended:
+        if not self._visitor_ended or upstream.full:
+            # The local server has answered without reading it all: the next request would wait behind the rest.
             self._leave(abort=True)
         elif not (self._keep and clean) or upstream.ended or upstream.tunnel.has_ended:
             self._leave(abort=False)

@@ -32,8 +32,8 @@ class Pool:
             if upstream.since < after:
                 return None
             idle.pop()
+            upstream.taken()
             if upstream.tls == tls:
-                upstream.taken()
                 return upstream
             # The policy has changed since.
             upstream.close()

@@ -232,3 +232,29 @@ def test_a_stream_left_by_one_who_does_not_read_goes_on_reading() -> None:
     another.say(GET)
     assert not visit.stream.paused
     another.leave()
+
+
+def test_a_stream_whose_beginning_the_policy_has_changed_meanwhile_is_not_taken() -> None:
+    visit = shop(None)
+    visit.say(GET)
+    first = visit.stream
+    visit.shop.tunnel.change_policy(Policy(local_tls="localhost"))
+    first.client_sends(OK)
+    visit.say(GET)
+    assert visit.heard() == OK
+    assert first.closed
+    assert len(visit.client.opened) == 2
+    assert visit.stream.written.startswith(b"\x16\x03")
+    visit.stream.client_closes()
+    assert visit.heard().startswith(b"HTTP/1.1 502 ")
+    visit.leave()
+
+
+def test_a_stream_that_has_not_taken_its_request_is_not_given_to_another() -> None:
+    visit = shop(None)
+    visit.say(POST)
+    visit.stream.client_is_full()
+    visit.stream.client_sends(OK)
+    assert visit.heard() == OK
+    assert visit.stream.aborted
+    visit.leave()
