@@ -182,7 +182,7 @@ def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: 
     """
     status = None
     headers: list[tuple[str, str]] = []
-    lengths: set[bytes] = set()
+    lengths: list[bytes] = []
     is_grpc = False
     for name, value in fields:
         if name == b":status" and status is None and not headers and _STATUS.fullmatch(value):
@@ -191,7 +191,7 @@ def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: 
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or name in _OF_HTTP1:
             raise Malformed("A header of the response is not well formed.")
         if name == b"content-length":
-            lengths.add(value)
+            lengths.append(value)
         elif name == b"content-type":
             is_grpc = value.lower().startswith(_GRPC)
         headers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))
@@ -199,9 +199,12 @@ def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: 
         raise Malformed("The response has no status that HTTP/2 knows.")
     if len(headers) > most:
         raise Malformed("The response has too many headers.")
+    if len(lengths) > 1 or not all(each.isdigit() for each in lengths):
+        raise Malformed("The Content-Length of the response is not well formed.")
+    length = body_length(lengths[0]) if lengths else None
     framing: Framing = 0
     if method != "HEAD" and status >= 200 and status not in (204, 304):
-        framing = _response_framing(lengths, ended)
+        framing = _response_framing(length, ended)
         if is_grpc and not ended and isinstance(framing, int):
             # HTTP/1.1 has no trailers after a body whose length is said (RFC 9112 7.1.2), and the outcome is in them.
             headers = [header for header in headers if header[0] != "content-length"]
@@ -209,12 +212,9 @@ def response_head(fields: Iterable[tuple[bytes, bytes]], *, method: str, ended: 
     return ResponseHead(status, _phrase(status), "2", tuple(headers), framing, True, frozenset(), None, False)
 
 
-def _response_framing(lengths: set[bytes], ended: bool) -> Framing:
-    if len(lengths) > 1 or not all(each.isdigit() for each in lengths):
-        raise Malformed("The Content-Length of the response is not well formed.")
-    if not lengths:
+def _response_framing(length: int | None, ended: bool) -> Framing:
+    if length is None:
         return 0 if ended else Delimited.CHUNKED
-    length = body_length(lengths.pop())
     if ended and length:
         raise Malformed("The response has no body, but says that it has.")
     return length

@@ -1,6 +1,6 @@
 """
 ``python -m tests.fuzz --minutes M``: cases from a seed on, for so long. ``--seed N`` without minutes: that one again.
-Each seed is a case of HTTP/1.1 and one of HTTP/2.
+Each seed is a case of HTTP/1.1, and of HTTP/2 on either side of the edge.
 
 The exit status is 0 where all holds. Each case that does not is printed with its seed, up to ten.
 """
@@ -14,6 +14,7 @@ import time
 
 from tests.fuzz.cases import run
 from tests.fuzz.h2_edge import run_h2
+from tests.fuzz.h2_local import run_local
 from tests.fuzz.oracle import Wrong
 
 _MOST_FOUND = 10
@@ -28,7 +29,7 @@ def main() -> int:
     until = time.monotonic() + 60 * arguments.minutes
     seed, found = first, 0
     while True:
-        for case in (run, run_h2):
+        for case in (run, run_h2, run_local):
             try:
                 case(seed)
             except Wrong as wrong:

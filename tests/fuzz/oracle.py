@@ -224,12 +224,12 @@ class Oracle:
 
     def _passed_on(self, request: Message, answered: Exchange, heard: Exchange, *, whole: bool) -> None:
         old = request.version == b"1.0"
-        interim = [] if old else [(each.start, _end_to_end(each)) for each in answered.interim]
+        interim = [] if old else [(each.start, end_to_end(each)) for each in answered.interim]
         heard_interim = [(each.start, besides(each)) for each in heard.interim]
         same(heard_interim, interim, "interim responses")
         wanted, got = answered.final, heard.final
         same(got.start, wanted.start, "status and reason")
-        same(besides(got), _end_to_end(wanted), "fields of the response")
+        same(besides(got), end_to_end(wanted), "fields of the response")
         if not whole and not got.is_whole:
             holds(wanted.content.startswith(got.content), "content that the local server did not send")
             return
@@ -249,7 +249,7 @@ def _same_request(wanted: Message, got: Message, address: str) -> None:
     same(got.start, wanted.start, "method and target")
     same(got.version, b"1.1", "version")
     same(got.host, wanted.host, "host")
-    same(besides(got, OURS), _onward(wanted), "fields")
+    same(besides(got, OURS), onward(wanted), "fields")
     holds(got.tokens(b"connection") in ([], [b"upgrade"]), "the hop to the local server is told more than Upgrade")
     same(got.values(b"x-forwarded-for"), [address.encode()], "what is said of the visitor")
     same([each.lower() for each in got.values(b"x-forwarded-host")], [wanted.host.lower()], "what is said of the host")
@@ -272,14 +272,14 @@ def _is_same_request(wanted: Message, got: Message, address: str) -> bool:
     return True
 
 
-def _onward(request: Message) -> list[Field]:
+def onward(request: Message) -> list[Field]:
     """The fields that the local server shall read, but for Host and what frames the content."""
     named = frozenset(request.tokens(b"connection")) - _KEPT
     dropped = _HOP | OURS | named | ({b"expect"} if request.version == b"1.0" else frozenset())
     return [each for each in request.fields if not _hidden(each[0], dropped | _KEPT)]
 
 
-def _end_to_end(response: Message) -> list[Field]:
+def end_to_end(response: Message) -> list[Field]:
     """The fields that the visitor shall read, but for what frames the content."""
     dropped = _HOP | _KEPT | frozenset(response.tokens(b"connection"))
     return [each for each in response.fields if not _hidden(each[0], dropped)]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fuzz.cases import judge, run
 from tests.fuzz.h2_edge import run_h2
+from tests.fuzz.h2_local import run_local
 from tests.fuzz.mutations import POISON
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
@@ -29,6 +30,12 @@ def test_what_reaches_a_local_server_is_what_a_strict_reader_reads(first: int) -
 def test_what_reaches_a_local_server_is_what_was_asked_over_http_2(first: int) -> None:
     for seed in range(first, first + 100):
         run_h2(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 600, 100))
+def test_what_a_local_server_says_over_http_2_is_what_the_visitor_hears_or_broken(first: int) -> None:
+    for seed in range(first, first + 100):
+        run_local(seed)
 
 
 @pytest.mark.parametrize("data", [GET + POST, POST + CHUNKS, CHUNKS + GET], ids=["length", "both", "chunks"])

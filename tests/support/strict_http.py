@@ -140,7 +140,7 @@ def _read(message: Message, read: Callable[[], None]) -> Message:
 # -- heads ------------------------------------------------------------------------------------------------------------
 
 
-def _head(message: Message, data: bytes) -> tuple[bytes, bytes]:
+def _head(message: Message, data: bytes, *, of_request: bool) -> tuple[bytes, bytes]:
     """The start line and what comes after the head; the fields are in *message* then."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -155,15 +155,15 @@ def _head(message: Message, data: bytes) -> tuple[bytes, bytes]:
         if found is None:
             raise _Refused("a field line is not well formed")
         name, value = found[1].lower(), found[2].rstrip(b" \t")
-        if name == b"transfer-encoding" and found[2].rstrip(b" ") != value:
-            raise _Refused("a tab behind a coding")  # which some readers take for another coding
+        if of_request and name == b"transfer-encoding" and found[2].rstrip(b" ") != value:
+            raise _Refused("a tab behind a coding")  # which some readers take for another one
         fields.append((name, value))
     message.fields = tuple(fields)
     return lines[0], data[end + 4 :]
 
 
 def _request(request: Message, data: bytes) -> None:
-    line, rest = _head(request, data)
+    line, rest = _head(request, data, of_request=True)
     found = _REQUEST_LINE.match(line)
     if found is None:
         raise _Refused("the request line is not well formed")
@@ -227,7 +227,7 @@ def _length(message: Message) -> int | None:
 
 
 def _response(response: Message, data: bytes, method: bytes, *, ended: bool) -> None:
-    line, rest = _head(response, data)
+    line, rest = _head(response, data, of_request=False)
     found = _STATUS_LINE.match(line)
     if found is None:
         raise _Refused("the status line is not well formed")
