@@ -81,6 +81,7 @@ class RequestStream:
         "_complete",
         "_connection",
         "_deadline",
+        "_due",
         "_early",
         "_ended",
         "_exchange",
@@ -109,6 +110,7 @@ class RequestStream:
         # Of the request:
         self._early = bytearray()
         self._held = 0
+        self._due: int | None = None
         self._ended = False
         self._trailers: Trailers = ()
         # Of the response:
@@ -125,6 +127,7 @@ class RequestStream:
 
     def ask(self, head: RequestHead, *, ended: bool) -> None:
         self._head = head
+        self._due = head.framing if isinstance(head.framing, int) else None
         self._ended = ended
         self._deadline.set(self._connection.answer_seconds)
         self._route.ask(head)
@@ -132,6 +135,8 @@ class RequestStream:
     def data(self, data: bytes, size: int) -> None:
         """*size* is what *data* takes of the windows, its padding included."""
         self._held += size
+        if self._due is not None:
+            self._due -= len(data)
         if self._exchange is not None:
             self._allow(self._connection.body_seconds)
             if data:
@@ -145,6 +150,12 @@ class RequestStream:
 
     def end(self, trailers: Trailers = ()) -> None:
         if self._ended:
+            return
+        if self._due:
+            # Ended by trailers; by content alone, the library has seen it. Whoever waits for the rest behind us would
+            # take another request for it.
+            self._cancel()
+            self._reset(ErrorCodes.PROTOCOL_ERROR)
             return
         self._ended = True
         if self._lingers:
