@@ -13,7 +13,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     PingAckReceived,
@@ -28,7 +27,7 @@ from h2.events import (
     UnknownFrameReceived,
     WindowUpdated,
 )
-from h2.exceptions import H2Error, NoSuchStreamError, StreamClosedError
+from h2.exceptions import H2Error, NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 from twisted.internet import protocol
@@ -61,6 +60,8 @@ _CONFIG = H2Configuration(
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
+# What is sent to a stream that he has taken back: the library may have forgotten it, and take it for one of ours.
+_TAKEN_BACK = (NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError)
 # RFC 9113 6.5.2. What a stream and what a connection may send before any of it has gone on.
 MOST_STREAMS = 100
 STREAM_WINDOW = 256 * 1024
@@ -85,7 +86,7 @@ class H2Visitor(protocol.Protocol):
         self._stay = Stay(peer, self._cut, most=MOST_STREAMS)
         self._limits = limits
         self._h2 = H2Connection(_CONFIG)
-        self._h2.incoming_buffer = PromptFrames(server=True)
+        self._frames = self._h2.incoming_buffer = PromptFrames(server=True)
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
@@ -130,6 +131,11 @@ class H2Visitor(protocol.Protocol):
             self._take(event, taken_back)
             if self._closing:
                 return
+        if self._frames.goaway is not None and not self._going:
+            # He asks no more.
+            self._going = True
+            if not self._streams:
+                self._shut()
         self.flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -169,10 +175,6 @@ class H2Visitor(protocol.Protocol):
             case PriorityUpdated() | PingAckReceived() | SettingsAcknowledged() | UnknownFrameReceived():
                 # Answers to more than was asked, and what nobody knows, cost no less than the rest.
                 self._bear()
-            case ConnectionTerminated():
-                self._going = True
-                if not self._streams:
-                    self._shut()
 
     def _ask(self, number: int, event: RequestReceived) -> None:
         if self._going:
@@ -242,21 +244,21 @@ class H2Visitor(protocol.Protocol):
         if not self._closing:
             try:
                 self._h2.send_headers(number, fields, end_stream=ends)
-            except (StreamClosedError, NoSuchStreamError):
-                """He has taken it back, and it will be said in a moment."""
+            except _TAKEN_BACK:
+                """It will be said in a moment."""
 
     def end_stream(self, number: int) -> None:
         if not self._closing:
             try:
                 self._h2.end_stream(number)
-            except (StreamClosedError, NoSuchStreamError):
+            except _TAKEN_BACK:
                 """As above."""
 
     def reset(self, number: int, code: ErrorCodes) -> None:
         if not self._closing:
             try:
                 self._h2.reset_stream(number, code)
-            except (StreamClosedError, NoSuchStreamError):
+            except _TAKEN_BACK:
                 """As above."""
 
     def flush(self) -> None:

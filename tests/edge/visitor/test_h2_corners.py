@@ -1,0 +1,121 @@
+"""
+What HTTP/2 visitors may do in an order that few of them choose, written frame by frame.
+"""
+
+from __future__ import annotations
+
+import pytest
+from h2.errors import ErrorCodes
+from hpack import Decoder
+from hyperframe.frame import SettingsFrame
+
+from pinggy.edge.h2.floods import BURST
+from pinggy.edge.h2.frames import PromptFrames
+from pinggy.tunnel.arguments import parse_policy
+from tests.edge.visitor.h2_visits import H2Visit
+from tests.support import h2_frames as h2
+from tests.support.h2_frames import Flag, Kind
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def asks(method: bytes = b"GET", *more: tuple[bytes, bytes]) -> bytes:
+    fields = [(b":method", method), (b":scheme", b"https"), (b":authority", b"shop.a.example"), (b":path", b"/")]
+    return h2.block([*fields, *more])
+
+
+def heard(visit: H2Visit) -> list[h2.Frame]:
+    """The frames that came since the last time, but for windows and settings."""
+    data = visit.transport.value()
+    visit.transport.clear()
+    return [each for each in h2.frames(data) if each.kind not in (Kind.WINDOW_UPDATE, Kind.SETTINGS)]
+
+
+def kinds(visit: H2Visit) -> list[int]:
+    return [each.kind for each in heard(visit)]
+
+
+@pytest.fixture
+def visit() -> H2Visit:
+    visit = H2Visit()
+    visit.raw = bytearray()
+    return visit
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_body_that_trailers_end_too_soon_leaves_no_stream_to_others(visit: H2Visit, content: bytes) -> None:
+    """The local server waits for the rest, and would take the next request for it: whoever's that is."""
+    visit.protocol.dataReceived(h2.headers(1, asks(b"POST", (b"content-length", b"100")), ends=False))
+    if content:
+        visit.protocol.dataReceived(h2.data(1, content))
+    visit.protocol.dataReceived(h2.headers(1, h2.literal(b"sum", b"1")))
+    assert [(each.kind, each.payload[3]) for each in heard(visit)] == [(Kind.RST_STREAM, ErrorCodes.PROTOCOL_ERROR)]
+    assert visit.stream.aborted
+    visit.protocol.dataReceived(h2.headers(3, asks()))
+    assert len(visit.client.opened) == 2
+    visit.leave()
+
+
+def test_a_visitor_who_says_that_he_asks_no_more_gets_what_he_asked_for(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    visit.protocol.dataReceived(h2.frame(Kind.GOAWAY, payload=bytes(8)))
+    assert kinds(visit) == []
+    visit.protocol.dataReceived(h2.frame(Kind.PING, payload=bytes(8)))
+    visit.stream.client_sends(OK)
+    assert kinds(visit) == [Kind.PING, Kind.HEADERS, Kind.DATA]
+    assert visit.transport.disconnecting
+    visit.leave()
+
+
+def test_a_visitor_who_says_so_while_nothing_is_asked_is_let_go(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.frame(Kind.GOAWAY, payload=bytes(8)))
+    assert visit.transport.disconnecting
+    visit.leave()
+
+
+def test_requests_that_say_how_urgent_they_are_are_no_flood(visit: H2Visit) -> None:
+    """Browsers say so with each: a page of a thousand modules has a thousand of them."""
+    for stream in range(1, 4 * BURST, 2):
+        block = bytes(4) + b"\x0f" + asks()
+        flags = Flag.END_STREAM | Flag.END_HEADERS | Flag.PRIORITY
+        visit.protocol.dataReceived(h2.frame(Kind.HEADERS, stream, block, flags))
+        visit.stream.client_sends(OK)
+    assert not visit.transport.disconnecting
+    visit.leave()
+
+
+def test_an_answer_to_a_stream_that_is_taken_back_and_forgotten(visit: H2Visit) -> None:
+    visit.shop.tunnel.change_policy(parse_policy(("x:limit:4",)))
+    for settings in ([], [(3, 0)]):
+        visit.protocol.dataReceived(h2.settings(*settings))
+        first = 1 if not settings else 11
+        visit.protocol.dataReceived(h2.headers(first, asks(b"POST"), ends=False))
+        visit.protocol.dataReceived(
+            h2.data(first, b"hello") + h2.reset(first) + h2.headers(first + 2, asks()) + h2.headers(first + 4, asks())
+        )
+        assert not visit.transport.disconnecting
+    visit.client.opened[-1].client_sends(OK)
+    assert kinds(visit)[-2:] == [Kind.HEADERS, Kind.DATA]
+    visit.leave()
+
+
+def test_heads_are_packed_by_a_table_that_is_no_larger_than_ours(visit: H2Visit) -> None:
+    """Of 4 GiB, as he would have it, every head that differs would be kept, and looked through for the next."""
+    visit.protocol.dataReceived(h2.settings((1, 2**32 - 1)))
+    unpacks = Decoder()
+    for stream in range(1, 201, 2):
+        visit.protocol.dataReceived(h2.headers(stream, asks()))
+        visit.stream.client_sends(OK.replace(b"\r\n\r\n", b"\r\nETag: %d\r\n\r\n" % stream))
+        (head, _) = [each for each in heard(visit) if each.kind in (Kind.HEADERS, Kind.DATA)]
+        # It takes no table that is larger.
+        assert (b"etag", b"%d" % stream) in list(unpacks.decode(head.payload, raw=True))
+    visit.leave()
+
+
+def test_settings_that_nobody_knows_are_not_kept() -> None:
+    frames = PromptFrames(server=False)
+    frames.max_frame_size = 16_384
+    frames.add_data(h2.settings((4, 1), *((each, 1) for each in range(1000, 3000))))
+    (frame,) = frames
+    assert isinstance(frame, SettingsFrame)
+    assert frame.settings == {4: 1}
