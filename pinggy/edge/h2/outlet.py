@@ -43,7 +43,7 @@ class Outlet:
     frames went out.
     """
 
-    __slots__ = ("_aside", "_flush", "_h2", "_is_full", "_turns", "sent")
+    __slots__ = ("_aside", "_flush", "_h2", "_is_full", "_sending", "_turns", "sent")
 
     def __init__(self, h2: H2Connection, is_full: Callable[[], bool], flush: Callable[[], object]) -> None:
         self._h2 = h2
@@ -51,6 +51,7 @@ class Outlet:
         self._flush = flush
         self._turns: OrderedDict[int, Sender] = OrderedDict()
         self._aside: dict[int, Sender] = {}
+        self._sending = False
         self.sent = 0
 
     def wants(self, sender: Sender) -> None:
@@ -63,21 +64,34 @@ class Outlet:
         self._aside.pop(sender.number, None)
 
     def reopened(self, number: int | None) -> None:
-        """The window of stream *number* has grown; that of the connection, or all of them, where there is none."""
+        """The window of stream *number* has grown; where that is 0 the connection's has, where it is None all may."""
         if number:
             sender = self._aside.pop(number, None)
             if sender is not None:
                 self._turns[number] = sender
-        else:
+        elif number is None:
             self._turns.update(self._aside)
             self._aside.clear()
         self.send()
 
     def send(self) -> None:
-        """Each sends a frame in its turn, until nothing is left, or nobody may."""
-        turns = self._turns
+        """
+        Each sends a frame in its turn, until nothing is left, or nobody may. What is asked for within the call, by a
+        sender that has more at once, is done before it returns.
+        """
+        if not self._sending:
+            self._sending = True
+            try:
+                self._take_turns()
+            finally:
+                self._sending = False
+            self._flush()
+
+    def _take_turns(self) -> None:
+        turns, connection = self._turns, self._h2
         unsent = 0
-        while turns and not self._is_full():
+        # While the window of the connection is shut nobody stands aside: whose turn it is will be next.
+        while turns and connection.outbound_flow_control_window > 0 and not self._is_full():
             number, sender = turns.popitem(last=False)
             sent = self._send_one(number, sender)
             if sent is None:
@@ -90,7 +104,6 @@ class Outlet:
             if not sender.is_empty:
                 turns[number] = sender
             sender.piece_sent()
-        self._flush()
 
     def _send_one(self, number: int, sender: Sender) -> int | None:
         """How many bytes went; None: nothing may."""
