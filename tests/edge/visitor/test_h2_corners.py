@@ -12,9 +12,11 @@ from hyperframe.frame import SettingsFrame
 from pinggy.edge.h2.floods import BURST
 from pinggy.edge.h2.frames import PromptFrames
 from pinggy.tunnel.arguments import parse_policy
+from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit
 from tests.support import h2_frames as h2
 from tests.support.h2_frames import Flag, Kind
+from tests.support.streams import FakeClient, FakeStream, live_forwarding
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -119,3 +121,51 @@ def test_settings_that_nobody_knows_are_not_kept() -> None:
     (frame,) = frames
     assert isinstance(frame, SettingsFrame)
     assert frame.settings == {4: 1}
+
+
+def test_whoever_does_not_read_stops_what_local_servers_say_before_they_answer(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks()) + h2.headers(3, asks()))
+    one, two = visit.client.opened
+    visit.transport.is_full()
+    assert one.paused
+    assert two.paused
+    for _ in range(1000):
+        one.client_sends(b"HTTP/1.1 103 Early Hints\r\nLink: </%b>\r\n\r\n" % (b"a" * 100))
+    # The client may have sent some before it was told.
+    assert len(heard(visit)) <= 10
+    visit.transport.drains()
+    assert not one.paused
+    assert not two.paused
+    one.client_sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
+    assert kinds(visit) == [Kind.HEADERS, Kind.HEADERS, Kind.DATA]
+    visit.leave()
+
+
+def test_a_way_that_is_found_while_he_does_not_read_is_not_read_either() -> None:
+    visit = H2Visit(live_forwarding(FakeClient(slow=True)))
+    visit.raw = bytearray()
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    visit.transport.is_full()
+    stream = FakeStream()
+    visit.client.asked[0].callback(stream)
+    assert stream.paused
+    visit.transport.drains()
+    assert not stream.paused
+    visit.leave()
+
+
+@pytest.mark.parametrize("why", ["his own fault", "the tunnel has ended"])
+def test_one_who_reads_no_more_is_cut_off_when_all_is_said(visit: H2Visit, why: str) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    if why == "his own fault":
+        visit.transport.is_full()
+        visit.protocol.dataReceived(h2.window(0, 0))
+    else:
+        visit.tunnels.remove(visit.shop)
+        visit.shop.tunnel.life.ended(ClientLeft.of())
+        visit.transport.is_full()
+        visit.stream.client_sends(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert not visit.transport.disconnecting
+    visit.clock.advance(60)
+    assert visit.transport.aborted
+    visit.leave()

@@ -5,4 +5,6 @@ connection
     one visitor's connection: frames in and out, and who may send.
 stream
     one request of his and its response.
+seam
+    what a stream asks of its connection.
 """

@@ -96,7 +96,7 @@ class H2Visitor(protocol.Protocol):
             },
         )
         self._h2.decoder.max_header_list_size = limits.head_bytes
-        self.outlet = Outlet(self._h2, self._is_full, self.flush)
+        self.outlet = Outlet(self._h2, self.is_full, self.flush)
         self._streams: dict[int, RequestStream] = {}
         self._deadline = Deadline(clock, self._idle)
         self._flood = Flood(clock)
@@ -233,8 +233,8 @@ class H2Visitor(protocol.Protocol):
 
     # -- Connection: what its streams ask ------------------------------------------------------------------------
 
-    def way_for(self, stream: RequestStream) -> Route:
-        return self._way(stream, stay=self._stay)
+    def way_for(self, traveller: Traveller) -> Route:
+        return self._way(traveller, stay=self._stay)
 
     def credit(self, number: int, size: int) -> None:
         if size and not self._closing:
@@ -276,8 +276,8 @@ class H2Visitor(protocol.Protocol):
         self.flush()
         self._wire.send(GoAwayFrame(0, last_stream_id=self._last).serialize())
 
-    def over(self, stream: RequestStream) -> None:
-        self._streams.pop(stream.number, None)
+    def over(self, number: int) -> None:
+        self._streams.pop(number, None)
         if self._streams or self._closing:
             return
         if self._going:
@@ -293,17 +293,21 @@ class H2Visitor(protocol.Protocol):
 
     # -- WireUser: how the visitor reads -------------------------------------------------------------------------
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
         return self._closing or self._wire.full
 
     def wire_full(self) -> None:
-        # Who does not read what we answer is not asked for more.
+        # Who does not read what we answer is not asked for more, and nobody answers more.
         self._wire.read(False)
+        for stream in list(self._streams.values()):
+            stream.wire_full()
 
     def wire_drained(self) -> None:
         if not self._gone:
             self._wire.read(True)
         self.outlet.send()
+        for stream in list(self._streams.values()):
+            stream.wire_drained()
 
     def wire_finishing(self) -> None:
         if not self._gone:
@@ -325,6 +329,8 @@ class H2Visitor(protocol.Protocol):
             return
         self.flush()
         self._closing = True
+        # For one who does not read what is left.
+        self._deadline.set(self._limits.closing_seconds)
         for stream in list(self._streams.values()):
             stream.lost()
         self._wire.finish(linger=False)

@@ -9,17 +9,14 @@ meanwhile.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
 from h2.errors import ErrorCodes
-from twisted.internet.interfaces import IReactorTime
 
 from pinggy.edge import answers
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.exchange import Exchange
-from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.tunnels import LiveTunnel
-from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.h2.seam import Connection
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
 from pinggy.http.framing import Trailers
@@ -28,46 +25,8 @@ from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.pages import content_of
 from pinggy.http.rewrite import Headers, is_grpc
 
-
-class Connection(Protocol):
-    """What a stream asks of the connection that it belongs to."""
-
-    @property
-    def outlet(self) -> Outlet: ...
-
-    @property
-    def clock(self) -> IReactorTime: ...
-
-    @property
-    def body_seconds(self) -> float: ...
-
-    @property
-    def answer_seconds(self) -> float: ...
-
-    @property
-    def linger_seconds(self) -> float: ...
-
-    def way_for(self, stream: RequestStream) -> Route: ...
-
-    def credit(self, number: int, size: int) -> None:
-        """So many bytes of stream *number* have gone on."""
-        ...
-
-    def send_headers(self, number: int, fields: Fields, *, ends: bool) -> None:
-        """Harmless where the visitor has taken the stream back."""
-        ...
-
-    def end_stream(self, number: int) -> None: ...
-
-    def reset(self, number: int, code: ErrorCodes) -> None: ...
-
-    def flush(self) -> None: ...
-
-    def farewell(self) -> None:
-        """No other request may come over this connection."""
-        ...
-
-    def over(self, stream: RequestStream) -> None: ...
+# Interim responses of one request that are said to a visitor who does not read.
+_MOST_UNREAD = 8
 
 
 class RequestStream:
@@ -96,6 +55,7 @@ class RequestStream:
         "_route",
         "_said_end",
         "_trailers",
+        "_unread",
         "number",
     )
 
@@ -120,6 +80,7 @@ class RequestStream:
         self._pending: deque[memoryview] = deque()
         self._said_end = False
         self._paused = False
+        self._unread = 0
         self._lingers = False
         self._over = False
 
@@ -212,6 +173,8 @@ class RequestStream:
         exchange.begin(self, early, ended=self._ended and not self._trailers)
         if self._ended and self._trailers and self._exchange is exchange:
             exchange.end(self._trailers)
+        if self._connection.is_full():
+            self.wire_full()
         self.regulate()
         self._connection.flush()
 
@@ -228,9 +191,14 @@ class RequestStream:
     # -- Visitor: what an exchange tells -------------------------------------------------------------------------
 
     def interim(self, head: ResponseHead, headers: Headers) -> None:
-        if not self._over:
-            self._connection.send_headers(self.number, response_fields(head.status, headers), ends=False)
-            self._connection.flush()
+        if self._over:
+            return
+        if self._connection.is_full():
+            if self._unread >= _MOST_UNREAD:
+                return
+            self._unread += 1
+        self._connection.send_headers(self.number, response_fields(head.status, headers), ends=False)
+        self._connection.flush()
 
     def respond(self, head: ResponseHead, headers: Headers, content: bytes, *, farewell: bool) -> None:
         if self._over:
@@ -317,19 +285,37 @@ class RequestStream:
     def piece_sent(self) -> None:
         if self._pending or self._over:
             return
-        if self._paused:
-            self._paused = False
-            if self._exchange is not None:
-                self._exchange.resume()
+        self._resume()
         self._finish()
 
     def _queue(self, data: bytes) -> None:
         self._pending.append(memoryview(data))
         self._connection.outlet.wants(self)
         self._connection.outlet.send()
-        if self._pending and not self._paused and self._exchange is not None:
+        if self._pending:
+            self._pause()
+
+    # -- whether the local server is read ------------------------------------------------------------------------
+
+    def wire_full(self) -> None:
+        """The visitor does not read."""
+        self._pause()
+
+    def wire_drained(self) -> None:
+        self._unread = 0
+        self._resume()
+
+    def _pause(self) -> None:
+        if not self._paused and self._exchange is not None:
             self._paused = True
             self._exchange.pause()
+
+    def _resume(self) -> None:
+        if not self._paused or self._pending or self._connection.is_full():
+            return
+        self._paused = False
+        if self._exchange is not None:
+            self._exchange.resume()
 
     # -- how it ends ---------------------------------------------------------------------------------------------
 
@@ -373,7 +359,7 @@ class RequestStream:
         self._route.close()
         self._connection.outlet.forget(self)
         self._credit()
-        self._connection.over(self)
+        self._connection.over(self.number)
 
     def _overdue(self) -> None:
         """Somebody has been silent in the middle of the request: the visitor, or the local server."""
