@@ -80,8 +80,13 @@ class Wire:
         """No more is sent; more may be read. Over TLS this closes both ways."""
         if self._secure:
             self.finish(linger=False)
-        else:
-            self._transport.loseWriteConnection()
+            return
+        # First: a transport closes nothing while a producer that it has paused is registered.
+        self._transport.unregisterProducer()
+        self._transport.loseWriteConnection()
+        if self.full:
+            self.full = False
+            self._user.wire_drained()
 
     def finish(self, *, linger: bool) -> None:
         """
