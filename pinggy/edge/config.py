@@ -142,9 +142,9 @@ def _check_names(setting: str, names: tuple[str, ...], known: Collection[bytes])
 class Visitors:
     """
     What a visitor's connection may cost: bytes of one request's target and of its head, and count of its headers;
-    seconds for a head, between requests, and until more of a body comes; and the connections of one address (an IPv4
-    address or an IPv6 /64), clients included. *answer_seconds* is how long a local server may be silent before its
-    response begins.
+    seconds for a head, between requests, and until more of a body comes, or of a response is read; and the connections
+    of one address (an IPv4 address or an IPv6 /64), clients included. *answer_seconds* is how long a local server may
+    be silent before its response begins.
     """
 
     head_bytes: int = 16 * 1024

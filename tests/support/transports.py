@@ -16,8 +16,11 @@ from zope.interface import implementer
 class VisitorTransport(StringTransport):
     """
     Owned by *protocol*; it closes only when the test says so (`closes`), as a socket does in a later turn of the
-    reactor. *half_closed* counts FINs of ours, *aborted* says that the connection was reset by us.
+    reactor. *half_closed* counts FINs of ours, *aborted* says that the connection was reset by us. *dataBuffer* is what
+    the visitor has not read.
     """
+
+    dataBuffer = b""
 
     def __init__(self, protocol: IProtocol, host: str = "192.0.2.7", port: int = 40000) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", host, port), lenient=True)

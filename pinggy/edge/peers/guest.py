@@ -46,6 +46,11 @@ class Guest:
         self._aborted = False
         self._closing = Timer(clock, self._cut)
 
+    @property
+    def transport(self) -> Any:
+        """What this one is over."""
+        return self._link
+
     # -- what the link says ------------------------------------------------------------------------------------
 
     def start(self) -> None:

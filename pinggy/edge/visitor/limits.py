@@ -12,9 +12,10 @@ class WebLimits:
     """
     What one visitor connection may cost: *head_bytes* of one request's head, *target_bytes* of its target, and
     *header_count*; *head_seconds* from the first byte of a head to its last, *idle_seconds* between requests,
-    *body_seconds* until more of a body comes. The local server has *answer_seconds* to begin its response.
-    *half_closed_seconds*: one who sends no more gets what is on its way, unless nothing comes for so long. After our
-    last word he is listened to for *linger_seconds*, and what he has not read by then waits *closing_seconds* more.
+    *body_seconds* until more of a body comes, and until he reads more of what waits for him. The local server has
+    *answer_seconds* to begin its response. *half_closed_seconds*: one who sends no more gets what is on its way, unless
+    nothing comes for so long. After our last word he is listened to for *linger_seconds*, and what he has not read by
+    then waits *closing_seconds* more.
     """
 
     head_bytes: int = 16 * 1024

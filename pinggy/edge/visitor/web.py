@@ -82,6 +82,7 @@ class WebVisitor(Protocol):
         self._limits = limits
         self._server_name = None if secured is None else secured.server_name
         self._state = _State.READING
+        self._clock = clock
         self._deadline = Deadline(clock, self._overdue)
         self._requests = Requests(limits)
         self._exchange: Exchange | None = None
@@ -93,7 +94,9 @@ class WebVisitor(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self._wire = Wire(self.transport, self, secure=self._over_tls)
+        self._wire = Wire(
+            self.transport, self, secure=self._over_tls, clock=self._clock, patience=self._limits.body_seconds
+        )
         self._reply = Reply(self._wire)
         self._deadline.set(self._limits.head_seconds)
         self._wire.start()
@@ -124,6 +127,7 @@ class WebVisitor(Protocol):
         self._state = _State.GONE
         self._requests.waiting = b""
         self._deadline.stop()
+        self._wire.lost()
         self._cancel()
         self._route.close()
         self._stay.leave()
@@ -347,6 +351,10 @@ class WebVisitor(Protocol):
         if self._exchange is not None:
             self._exchange.resume()
         self._advance()
+
+    def wire_stalled(self) -> None:
+        self._cancel()
+        self.abort()
 
     def wire_finishing(self) -> None:
         if self._state is not _State.GONE:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ITransport
 from zope.interface import implementer
 
+from pinggy.edge.deadline import Deadline
 from pinggy.edge.prompt import write_promptly
 
 
@@ -20,6 +21,10 @@ class WireUser(Protocol):
 
     def wire_drained(self) -> None:
         """He has read it all."""
+        ...
+
+    def wire_stalled(self) -> None:
+        """He has read nothing for too long."""
         ...
 
     def wire_finishing(self) -> None:
@@ -43,18 +48,35 @@ class _Transport(Protocol):
 @implementer(IPushProducer)
 class Wire:
     """
-    *full*: what was sent waits for the visitor to read it. *lingers*: only our own way has been closed.
+    *full*: what was sent waits for the visitor to read it; of that he takes some in *patience* seconds, or has stalled.
+    *lingers*: only our own way has been closed.
 
     *secure*: TLS lies between, which has no half-close; its own closing (we say so, the visitor answers, and only then
     the socket closes) does instead.
     """
 
-    __slots__ = ("_finishing", "_reading", "_secure", "_transport", "_user", "full", "lingers")
+    __slots__ = (
+        "_finishing",
+        "_patience",
+        "_reading",
+        "_secure",
+        "_stalling",
+        "_transport",
+        "_unsent",
+        "_user",
+        "full",
+        "lingers",
+    )
 
-    def __init__(self, transport: ITransport, user: WireUser, *, secure: bool) -> None:
+    def __init__(
+        self, transport: ITransport, user: WireUser, *, secure: bool, clock: IReactorTime, patience: float
+    ) -> None:
         self._transport = cast(_Transport, transport)
         self._user = user
         self._secure = secure
+        self._patience = patience
+        self._stalling = Deadline(clock, self._look)
+        self._unsent = 0
         self._reading = True
         self._finishing = False
         self.lingers = False
@@ -85,7 +107,7 @@ class Wire:
         self._transport.unregisterProducer()
         self._transport.loseWriteConnection()
         if self.full:
-            self.full = False
+            self._has_drained()
             self._user.wire_drained()
 
     def finish(self, *, linger: bool) -> None:
@@ -102,14 +124,19 @@ class Wire:
         """Close at once, so that the visitor sees that something is missing."""
         self._transport.abortConnection()
 
+    def lost(self) -> None:
+        """The connection is."""
+        self._stalling.stop()
+
     # -- IPushProducer: the transport tells how the visitor reads ------------------------------------------------
 
     def pauseProducing(self) -> None:
         self.full = True
+        self._wait()
         self._user.wire_full()
 
     def resumeProducing(self) -> None:
-        self.full = False
+        self._has_drained()
         if self._finishing:
             self._shut()
         else:
@@ -117,6 +144,21 @@ class Wire:
 
     def stopProducing(self) -> None:
         """The connection is lost: its protocol is told that next."""
+
+    def _has_drained(self) -> None:
+        self.full = False
+        self._stalling.clear()
+
+    def _wait(self) -> None:
+        self._unsent = unsent(self._transport)
+        self._stalling.set(self._patience)
+
+    def _look(self) -> None:
+        if unsent(self._transport) < self._unsent:
+            # He is slow, but he reads.
+            self._wait()
+        else:
+            self._user.wire_stalled()
 
     def _shut(self) -> None:
         # First: a transport whose other way is closed already may be lost within the call.
@@ -126,3 +168,11 @@ class Wire:
             self._transport.loseWriteConnection()
         else:
             self._transport.loseConnection()
+
+
+def unsent(transport: object) -> int:
+    """Bytes that *transport*, or the one below its TLS, has put aside until the socket takes them."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    aside = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return aside + getattr(transport, "_tempDataLen", 0)

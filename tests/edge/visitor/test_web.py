@@ -254,13 +254,36 @@ def test_no_request_is_taken_up_while_answers_are_not_read() -> None:
 def test_the_connection_closes_only_when_the_visitor_has_read_all() -> None:
     visit = Visit()
     visit.say(b"GET / HTTP/1.1\r\nHost: shop.a.example\r\nConnection: close\r\n\r\n")
+    visit.transport.dataBuffer = bytes(100)
     visit.transport.is_full()
     visit.stream.client_sends(OK)
     assert visit.is_open
-    visit.clock.advance(1000)
-    assert visit.is_open
+    for left in range(99, 0, -1):
+        visit.transport.dataBuffer = bytes(left)
+        visit.clock.advance(WebLimits().body_seconds)
+        assert visit.is_open
     visit.transport.drains()
     assert not visit.is_open
+    visit.leave()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [OK, OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nh"],
+    ids=["idle", "closing", "in a response"],
+)
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")])
+def test_one_who_never_reads_is_cut_off(request_: bytes, response: bytes) -> None:
+    visit = Visit()
+    visit.say(request_)
+    visit.transport.is_full()
+    visit.stream.client_sends(response)
+    visit.clock.advance(WebLimits().body_seconds - 1)
+    assert not visit.transport.aborted
+    visit.clock.advance(1)
+    assert visit.transport.aborted
+    visit.transport.closes()
+    assert visit.shop.tunnel.tally.open == len(visit.shop.pool)
     visit.leave()
 
 

@@ -11,11 +11,14 @@ from typing import Any, cast
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as installed
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from pinggy.edge.visitor.wire import Wire
+from pinggy.edge.client import Peer
+from pinggy.edge.peers.guest import Guest
+from pinggy.edge.visitor.wire import Wire, unsent
 from tests.support.visitors import connect, in_thread, read_all
 
 reactor = cast(Any, installed)
@@ -33,7 +36,7 @@ class Says(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self.wire = Wire(self.transport, self, secure=False)
+        self.wire = Wire(self.transport, self, secure=False, clock=reactor, patience=60.0)
         self.wire.start()
         self.wire.send(MUCH)
         assert self.wire.full
@@ -45,10 +48,14 @@ class Says(Protocol):
     def wire_drained(self) -> None:
         """Nor then."""
 
+    def wire_stalled(self) -> None:
+        """He will read in time."""
+
     def wire_finishing(self) -> None:
         """No time is kept."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.wire.lost()
         self.lost.callback(None)
 
 
@@ -68,3 +75,22 @@ async def test_it_comes_when_he_has_read_all(ends: Callable[[Wire], None]) -> No
     says.wire.finish(linger=False)
     await says.lost
     await port.stopListening()
+
+
+class Tls(Protocol):
+    """Over a transport that has put something aside."""
+
+    def __init__(self) -> None:
+        below: Any = FileDescriptor(reactor)
+        below.dataBuffer = b"12345"
+        below.offset = 2
+        below._tempDataLen = 100
+        self.makeConnection(below)
+
+
+def test_what_is_unsent_lies_below_tls_and_below_a_link_of_edges() -> None:
+    guest = Guest(Tls(), Peer("192.0.2.7", 40000), Protocol(), reactor, lambda: None)
+    inside = Protocol()
+    inside.makeConnection(guest)
+    for transport in (Tls().transport, Tls(), guest, inside):
+        assert unsent(transport) == 103

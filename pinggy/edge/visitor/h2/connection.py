@@ -110,7 +110,7 @@ class H2Visitor(protocol.Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self._wire = Wire(self.transport, self, secure=True)
+        self._wire = Wire(self.transport, self, secure=True, clock=self.clock, patience=self.body_seconds)
         self._deadline.set(self._limits.head_seconds)
         self._wire.start()
         self._h2.initiate_connection()
@@ -141,6 +141,7 @@ class H2Visitor(protocol.Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = self._closing = True
         self._deadline.stop()
+        self._wire.lost()
         for stream in list(self._streams.values()):
             stream.lost()
         self._stay.leave()
@@ -308,6 +309,10 @@ class H2Visitor(protocol.Protocol):
         self.outlet.send()
         for stream in list(self._streams.values()):
             stream.wire_drained()
+
+    def wire_stalled(self) -> None:
+        self._closing = True
+        self._wire.abort()
 
     def wire_finishing(self) -> None:
         if not self._gone:
