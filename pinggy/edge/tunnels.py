@@ -52,10 +52,14 @@ class Begun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Presence:
-    """A connection of a visitor who was let in: he comes from *host*, an address in text; *cut* breaks it at once."""
+    """
+    A connection of a visitor who was let in: he comes from *host*, an address in text. *cut* breaks it at once; *ended*
+    tells it that the tunnel has, whose last requests are served to the end.
+    """
 
     host: str
     cut: Callable[[], object]
+    ended: Callable[[], object]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -135,9 +139,9 @@ class LiveTunnel:
             for kept in list(self.kept):
                 kept.close_if_idle()
 
-    def enter(self, host: str, cut: Callable[[], object]) -> Presence:
-        """A visitor from *host* was let in; *cut* breaks his connection."""
-        presence = Presence(host, cut)
+    def enter(self, host: str, cut: Callable[[], object], ended: Callable[[], object] = lambda: None) -> Presence:
+        """A visitor from *host* was let in; for the others see `Presence`."""
+        presence = Presence(host, cut, ended)
         self.present.add(presence)
         return presence
 
@@ -173,7 +177,12 @@ class LiveTunnel:
             unused.callback(None)
 
     def let_finish(self) -> Deferred[None]:
-        """Once it has ended: close the streams that are only kept; fires when no other is open any more."""
+        """
+        Once it has ended: tell those who are here, and close the streams that are only kept; fires when no other is
+        open any more.
+        """
+        for presence in list(self.present):
+            presence.ended()
         for each in list(self.kept):
             each.close_if_idle()
         if not self.tally.open:

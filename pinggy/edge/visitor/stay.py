@@ -26,16 +26,25 @@ class _Presence:
 
 class Stay:
     """
-    Of *peer*, whom *cut* breaks off as far as he is at a tunnel that does not let him in any more. It is present at the
-    *most* tunnels that he asked for last: HTTP/1.1 asks one after the other, HTTP/2 many at once.
+    Of *peer*, whom *cut* breaks off as far as he is at a tunnel that does not let him in any more; *ended* is called
+    when one of them has. It is present at the *most* tunnels that he asked for last: HTTP/1.1 asks one after the other,
+    HTTP/2 many at once.
     """
 
-    __slots__ = ("_cut", "_most", "_present", "address", "peer")
+    __slots__ = ("_cut", "_ended", "_most", "_present", "address", "peer")
 
-    def __init__(self, peer: Peer, cut: Callable[[LiveTunnel], object], *, most: int = 1) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        cut: Callable[[LiveTunnel], object],
+        *,
+        ended: Callable[[], object] = lambda: None,
+        most: int = 1,
+    ) -> None:
         self.peer = peer
         self.address = _address(peer)
         self._cut = cut
+        self._ended = ended
         self._most = most
         self._present: dict[LiveTunnel, _Presence] = {}
 
@@ -52,7 +61,8 @@ class Stay:
             return True
         while len(self._present) >= self._most:
             self._leave(next(iter(self._present)))
-        self._present[tunnel] = _Presence(tunnel.enter(self.peer.host, partial(self._cut, tunnel)), policy)
+        presence = tunnel.enter(self.peer.host, partial(self._cut, tunnel), self._ended)
+        self._present[tunnel] = _Presence(presence, policy)
         return True
 
     def count(self, tunnel: LiveTunnel) -> None:

@@ -169,3 +169,31 @@ def test_one_who_reads_no_more_is_cut_off_when_all_is_said(visit: H2Visit, why: 
     visit.clock.advance(60)
     assert visit.transport.aborted
     visit.leave()
+
+
+def test_an_idle_visitor_is_told_that_the_tunnel_has_ended(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    visit.stream.client_sends(OK)
+    heard(visit)
+    visit.tunnels.remove(visit.shop)
+    visit.shop.tunnel.life.ended(ClientLeft.of())
+    visit.shop.tunnel.let_finish()
+    (goaway,) = heard(visit)
+    assert (goaway.kind, goaway.payload) == (Kind.GOAWAY, b"\0\0\0\1" + bytes(4))
+    assert visit.transport.disconnecting
+    visit.leave()
+
+
+def test_so_is_one_who_is_being_served_and_then_served_to_the_end(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    visit.shop.tunnel.life.ended(ClientLeft.of())
+    visit.shop.tunnel.let_finish()
+    assert kinds(visit) == [Kind.GOAWAY]
+    assert not visit.transport.disconnecting
+    visit.protocol.dataReceived(h2.headers(3, asks()))
+    (refused,) = heard(visit)
+    assert (refused.stream, refused.kind, refused.payload[3]) == (3, Kind.RST_STREAM, ErrorCodes.REFUSED_STREAM)
+    visit.stream.client_sends(OK)
+    assert kinds(visit) == [Kind.HEADERS, Kind.DATA]
+    assert visit.transport.disconnecting
+    visit.leave()

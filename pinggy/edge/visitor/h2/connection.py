@@ -83,7 +83,7 @@ class H2Visitor(protocol.Protocol):
         self.answer_seconds = limits.answer_seconds
         self.linger_seconds = limits.linger_seconds
         self._way = way
-        self._stay = Stay(peer, self._cut, most=MOST_STREAMS)
+        self._stay = Stay(peer, self._cut, ended=self._part, most=MOST_STREAMS)
         self._limits = limits
         self._h2 = H2Connection(_CONFIG)
         self._frames = self._h2.incoming_buffer = PromptFrames(server=True)
@@ -323,7 +323,11 @@ class H2Visitor(protocol.Protocol):
     def _idle(self) -> None:
         if self._closing:
             self._wire.abort()
-            return
+        else:
+            self._part()
+
+    def _part(self) -> None:
+        """He has been idle for long, or a tunnel that he came for has ended: he shall ask anew, maybe elsewhere."""
         self.farewell()
         if not self._streams:
             self._shut()
