@@ -11,14 +11,14 @@ head
     request and response heads, on httptools.
 framing
     where a body ends.
-reh2heads
-    request and response heads as HTTP/2 has them, on the h2 library.
-write
+rewrite
     what is changed in a head on its way to the local server, and back.
 response_rules
     what a policy, and the peace among tunnels, change in the headers of a response.
 h2heads
     request and response heads as HTTP/2 has them, on the h2 library.
+grpc
+    which requests are calls of gRPC, and how they are answered by the edge.
 write
     heads as HTTP/1.1 writes them.
 proxyprotocol

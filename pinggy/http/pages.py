@@ -53,7 +53,7 @@ def _made(answer: Answer, medium: Medium) -> _Made:
         case Medium.JSON:
             content = _json(answer)
         case Medium.LINE:
-            content = _line(answer)
+            content = f"{line(answer)}\n".encode()
     headers = [
         ("Content-Type", medium.value),
         ("Content-Length", str(len(content))),
@@ -77,8 +77,9 @@ def _json(answer: Answer) -> bytes:
     return json.dumps(said).encode("ascii") + b"\n"
 
 
-def _line(answer: Answer) -> bytes:
-    return f"{_plain(answer.happened)} Is it yours? {_plain(answer.hint)}\n".encode()
+def line(answer: Answer) -> str:
+    """Both sentences."""
+    return f"{_plain(answer.happened)} Is it yours? {_plain(answer.hint)}"
 
 
 def _plain(text: str) -> str:

@@ -71,14 +71,6 @@ def request_for_peer(head: RequestHead) -> Headers:
     return headers
 
 
-def is_grpc(head: RequestHead) -> bool:
-    """Whether it is a call of gRPC itself, which is application/grpc, with or without a format behind it."""
-    for name, value in head.headers:
-        if name.lower() == "content-type":
-            return value.lower().startswith("application/grpc") and value[16:17] in ("", "+", ";", " ")
-    return False
-
-
 def takes_trailers(head: RequestHead) -> bool:
     """Whether the visitor has said that he reads trailers, or speaks gRPC, which cannot do without."""
     for name, value in head.headers:

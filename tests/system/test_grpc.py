@@ -169,9 +169,14 @@ def test_other_clients_than_grpc_meet_the_same_server(service: Service, url: str
 
 def test_a_local_server_that_speaks_no_http2_is_told_from_one_that_is_down(service: Service, web: WebServer) -> None:
     with ssh(service, "-T", f"-R0:localhost:{web.port}", command=("x:h2",)) as client:
-        said = curl(service, "--include", client.url("https")).stdout
+        url = client.url("https")
+        said = curl(service, "--include", url).stdout
         assert b" 502" in said.splitlines()[0]
         assert b"did not speak HTTP/2" in said
+        with grpc_channel(url, service.ca) as channel, pytest.raises(grpc.RpcError) as failed:
+            channel.unary_unary("/test.Calls/echo")(b"", PATIENCE)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "did not speak HTTP/2" in failed.value.details()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with ssh(service, "-T", f"-R0:localhost:{taken.getsockname()[1]}", command=("x:h2",)) as client:

@@ -177,5 +177,9 @@ class H2ToH2(H2Visit):
         self.exchange()
 
     def answered(self, number: int) -> str:
-        """What the edge said itself."""
-        return f"{self.fields(number)[':status']} {self.content(number).decode()}"
+        """What the edge said itself: the status of HTTP, or of gRPC for a call, and the sentence."""
+        fields = self.fields(number)
+        if "grpc-status" not in fields:
+            return f"{fields[':status']} {self.content(number).decode()}"
+        assert (fields[":status"], self.content(number)) == ("200", b"")
+        return f"{fields['grpc-status']} {fields['grpc-message']}"

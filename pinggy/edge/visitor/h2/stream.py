@@ -20,10 +20,11 @@ from pinggy.edge.visitor.h2.seam import Connection
 from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
 from pinggy.http.framing import Trailers
+from pinggy.http.grpc import answer_fields, is_call
 from pinggy.http.h2heads import Fields, response_fields, trailer_fields
 from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.pages import content_of
-from pinggy.http.rewrite import Headers, is_grpc
+from pinggy.http.rewrite import Headers
 
 # Interim responses of one request that are said to a visitor who does not read.
 _MOST_UNREAD = 8
@@ -165,7 +166,7 @@ class RequestStream:
 
     def reached(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        if self._head is not None and is_grpc(self._head):
+        if self._head is not None and is_call(self._head):
             self._is_call = True
             self._deadline.clear()
         early = bytes(self._early)
@@ -234,16 +235,22 @@ class RequestStream:
         self._exchange = None
         if self._over:
             return
-        head = self._head
-        medium = Medium.LINE if head is None else medium_for(head.headers)
-        headers, body = content_of(answer, medium)
-        bodiless = head is not None and head.method == "HEAD"
         self._answered = self._complete = True
         self._trailers = ()
         self._deadline.clear()
-        self._left = 0 if bodiless else len(body)
-        self._begin(response_fields(answer.status, headers), ends=bodiless)
-        if not bodiless:
+        head = self._head
+        if head is not None and is_call(head):
+            self._say(answer_fields(answer), b"")
+            return
+        headers, body = content_of(answer, Medium.LINE if head is None else medium_for(head.headers))
+        bodiless = head is not None and head.method == "HEAD"
+        self._say(response_fields(answer.status, headers), b"" if bodiless else body)
+
+    def _say(self, fields: Fields, body: bytes) -> None:
+        """All of a response of ours."""
+        self._left = len(body)
+        self._begin(fields, ends=not body)
+        if body:
             self._queue(body)
         self._finish()
 
