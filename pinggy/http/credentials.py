@@ -55,8 +55,11 @@ def challenges(policy: Policy, realm: str) -> Headers:
 
 
 def is_preflight(head: RequestHead) -> bool:
-    """Whether this is a CORS preflight as browsers send it (Fetch 4.8): it never carries a credential."""
-    if head.method != "OPTIONS":
+    """
+    Whether this is a CORS preflight as browsers send it (Fetch 4.8): it never carries a credential, content, or the
+    wish for another protocol, which would be a way past the password.
+    """
+    if head.method != "OPTIONS" or head.framing != 0 or head.upgrade is not None:
         return False
     names = {name.lower() for name, _ in head.headers}
     return "origin" in names and "access-control-request-method" in names

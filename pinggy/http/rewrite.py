@@ -125,7 +125,7 @@ def _dropped(head: RequestHead, policy: Policy, preflight: bool) -> frozenset[st
     if not head.plain and head.named:
         dropped = dropped | (head.named - _KEPT)
     if policy.xff is not None:
-        dropped = dropped | {policy.xff.lower()}
+        dropped = dropped | {policy.xff.lower(), _alias(policy.xff.lower())}
     if (policy.basic or policy.bearer) and not preflight:
         # The credential has passed; it was for us.
         dropped = dropped | {"authorization"}
@@ -179,7 +179,10 @@ def _quoted(host: str) -> str:
 
 
 def _ruled(headers: Headers, rules: Iterable[HeaderRule]) -> Headers:
-    """The client's rules in their order (ssh-interface, a: r: u:); Host keeps its place, and there is always one."""
+    """
+    The client's rules in their order (ssh-interface, a: r: u:); Host keeps its place, and there is always one. With a
+    header go those that a local server may take for it: a visitor shall not say by them what the client has taken away.
+    """
     for rule in rules:
         name = rule.name.lower()
         if name in _OUT_OF_REACH:
@@ -189,7 +192,8 @@ def _ruled(headers: Headers, rules: Iterable[HeaderRule]) -> Headers:
                 headers = [(key, rule.value) if key.lower() == "host" else (key, value) for key, value in headers]
             continue
         if rule.action is not HeaderAction.ADD:
-            headers = [header for header in headers if header[0].lower() != name]
+            removed = _alias(name)
+            headers = [header for header in headers if _alias(header[0].lower()) != removed]
         if rule.action is not HeaderAction.REMOVE:
             headers.append((rule.name, rule.value))
     return headers

@@ -122,3 +122,7 @@ def test_preflights() -> None:
     assert not is_preflight(request(*asked))
     assert not is_preflight(request(asked[0], method="OPTIONS"))
     assert not is_preflight(request(asked[1], method="OPTIONS"))
+    # What browsers send has no content, and asks for no other protocol.
+    assert not is_preflight(request(*asked, "Content-Length: 1", method="OPTIONS"))
+    assert not is_preflight(request(*asked, "Transfer-Encoding: chunked", method="OPTIONS"))
+    assert not is_preflight(request(*asked, "Connection: upgrade", "Upgrade: websocket", method="OPTIONS"))

@@ -121,6 +121,13 @@ def test_xff_is_said_once() -> None:
     assert onward("Host: x", words=(*PLAIN, "x:xff"))[-1] == "X-Forwarded-For: 192.0.2.7"
 
 
+@pytest.mark.parametrize("spoof", ["X-Real-IP", "X_Real-IP", "x_real_ip", "X-Real_IP"])
+@pytest.mark.parametrize("name", ["X-Real-IP", "X_Real_IP"])
+def test_nobody_else_says_what_xff_says(name: str, spoof: str) -> None:
+    lines = onward("Host: x", f"{spoof}: 1.2.3.4", words=(*PLAIN, f"x:xff:{name}"))
+    assert lines == ["GET /a HTTP/1.1", "Host: x", f"{name}: 192.0.2.7"]
+
+
 def test_the_full_url() -> None:
     lines = onward("Host: x:7443", "x-pinggy-url: http://evil/", words=(*PLAIN, "x:fullurl"), line="GET /a?b HTTP/1.1")
     assert lines[2:] == ["X-Pinggy-Url: https://x:7443/a?b"]
@@ -140,6 +147,14 @@ def test_rules_work_in_their_order() -> None:
         "A: last",
         "A: more: it",
     ]
+
+
+@pytest.mark.parametrize("spoof", ["X-User", "x_user", "X_USER"])
+@pytest.mark.parametrize("name", ["X-User", "X_User"])
+def test_what_cgi_would_take_for_a_header_goes_with_it(name: str, spoof: str) -> None:
+    assert onward("Host: x", f"{spoof}: root", words=(*PLAIN, f"r:{name}")) == ["GET /a HTTP/1.1", "Host: x"]
+    lines = onward("Host: x", f"{spoof}: root", "X_Use: r", words=(*PLAIN, f"u:{name}:nobody"))
+    assert lines == ["GET /a HTTP/1.1", "Host: x", "X_Use: r", f"{name}: nobody"]
 
 
 def test_the_last_host_wins_and_keeps_its_place() -> None:
