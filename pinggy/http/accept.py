@@ -19,6 +19,8 @@ class Medium(Enum):
     LINE = "text/plain; charset=utf-8"
 
 
+# Nobody's is half as long; to read one that fills a whole head costs more than all the rest of the request.
+LONGEST = 1024
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 # One element of the list, up to its comma; a comma within quotes is none. Quotes that are not closed last to the end:
@@ -39,7 +41,8 @@ _IF_NOT = (Medium.LINE, Medium.JSON, Medium.PAGE)
 def medium_for(headers: Headers) -> Medium:
     """What a request with *headers* is answered in."""
     values = [value for name, value in headers if name.lower() == "accept"]
-    return _preferred(", ".join(values)) if values else Medium.LINE
+    accept = ", ".join(values)
+    return _preferred(accept) if 0 < len(accept) <= LONGEST else Medium.LINE
 
 
 @lru_cache(maxsize=64)

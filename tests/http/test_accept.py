@@ -13,6 +13,12 @@ from pinggy.http.accept import Medium, medium_for
 NAMES = {Medium.PAGE: "text/html", Medium.JSON: "application/json", Medium.LINE: "text/plain"}
 
 
+def test_what_is_too_long_to_be_read_is_not() -> None:
+    assert accepting("text/html," + "a/a," * 200) is Medium.PAGE
+    assert accepting("text/html," + "a/a," * 4000) is Medium.LINE
+    assert accepting(*["text/html"] * 200) is Medium.LINE
+
+
 def accepting(*values: str) -> Medium:
     return medium_for(tuple(("Accept", value) for value in values))
 

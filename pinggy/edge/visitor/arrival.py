@@ -35,12 +35,15 @@ class Arrival(Doorway):
         self._choose = choose
         self._left = left
         self._first = b""
+        self._refused = False
         self._deadline = Deadline(clock, self._too_late)
 
     def connectionMade(self) -> None:
         self._deadline.set(FIRST_WORD)
 
     def arrived(self, data: bytes) -> None:
+        if self._refused:
+            return
         self._first += data
         said = sniff(self._first)
         if said is Speech.UNDECIDED:
@@ -49,6 +52,7 @@ class Arrival(Doorway):
         first, self._first = self._first, b""
         chosen = None if said is Speech.GARBAGE else self._choose(self, said)
         if chosen is None:
+            self._refused = True
             assert self.transport is not None
             self.transport.loseConnection()
         else:

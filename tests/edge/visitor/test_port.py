@@ -115,6 +115,16 @@ def test_the_chosen_protocol_gets_the_bytes_in_one_piece(still_edge: Edge) -> No
     assert still_edge.clock.getDelayedCalls() == []
 
 
+def test_who_has_said_garbage_is_not_heard_again(still_edge: Edge) -> None:
+    visitor = visit(still_edge)
+    visitor.sends(b"\0\1")
+    assert visitor.disconnecting
+    # Within TLS the end of a connection may be long in coming.
+    visitor.sends(b"GET / x\n")
+    assert visitor.value() == b""
+    assert still_edge.clock.getDelayedCalls() == []
+
+
 def test_who_says_nothing_in_time_is_closed(still_edge: Edge) -> None:
     visitor = visit(still_edge)
     visitor.sends(b"SS")
