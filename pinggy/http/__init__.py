@@ -22,7 +22,7 @@ grpc
 write
     heads as HTTP/1.1 writes them.
 proxyprotocol
-    the PROXY protocol: who a visitor is, said by somebody who passes his bytes on. With it proxyline: its first version.
+    the PROXY protocol: who a visitor is, said by somebody who passes his bytes on. With it proxyline, its version 1.
 credentials
     the passwords and keys of a policy.
 accept
