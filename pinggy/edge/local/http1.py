@@ -24,6 +24,17 @@ def may_be_repeated(head: RequestHead) -> bool:
     return head.framing == 0 and head.method in _IDEMPOTENT
 
 
+def _announces_content(head: ResponseHead) -> bool:
+    """
+    Whether the response *head*, which has no content, says that there would be some: to HEAD, or with 204 and 304. Some
+    local servers send it nevertheless, and next comes somebody else's response.
+    """
+    return any(
+        value != "0" if name.lower() == "content-length" else name.lower() == "transfer-encoding"
+        for name, value in head.headers
+    )
+
+
 class Http1Exchange:
     """
     Implements `pinggy.edge.exchange.Exchange` over *upstream*, which it has left by its last word to the visitor.
@@ -192,8 +203,10 @@ class Http1Exchange:
         upstream = self._upstream
         assert upstream is not None
         self._until_close = head.framing is Delimited.UNTIL_CLOSE
-        self._keep = head.keep_alive and not self._until_close
         upstream.bound = upstream.bound or head.binds
+        self._keep = head.keep_alive and not self._until_close
+        if head.framing == 0 and not upstream.bound and _announces_content(head):
+            self._keep = False
         response = body_of(head.framing)
         content, rest, done = response.feed(data)
         self._response = response

@@ -258,3 +258,31 @@ def test_a_stream_that_has_not_taken_its_request_is_not_given_to_another() -> No
     assert visit.heard() == OK
     assert visit.stream.aborted
     visit.leave()
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 40", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", b"200 OK"), (b"GET", b"304 Not Modified"), (b"GET", b"204 -")])
+def test_content_that_should_not_come_is_nobodys_response(method: bytes, status: bytes, framing: bytes) -> None:
+    visit = shop(None)
+    visit.say(GET.replace(b"GET", method))
+    visit.stream.client_sends(b"HTTP/1.1 " + status + b"\r\n" + framing + b"\r\n\r\n")
+    # Some local servers send it nevertheless, and it may say whatever a visitor had them say.
+    first = visit.stream
+    another = visit.another()
+    another.say(GET)
+    first.client_sends(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!")
+    assert not another.heard()
+    visit.stream.client_sends(OK)
+    assert another.heard() == OK
+    visit.leave()
+
+
+def test_a_response_without_content_does_not_cost_a_stream() -> None:
+    visit = shop(None)
+    visit.say(GET.replace(b"GET", b"HEAD"))
+    visit.stream.client_sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    visit.say(GET)
+    visit.stream.client_sends(b"HTTP/1.1 204 No Content\r\n\r\n")
+    visit.say(GET)
+    assert len(visit.client.opened) == 1
+    visit.leave()
