@@ -7,6 +7,8 @@ responses
     what a local server answers: well formed, most of it.
 edge
     the edge in memory between one visitor and recording local servers; who acts next is drawn by the seed.
+neighbour
+    another edge, that has one of the tunnels.
 oracle
     what must hold of all that was recorded. Its reader is ``tests/support/strict_http``.
 cases

@@ -1,6 +1,6 @@
 """
 ``python -m tests.fuzz --minutes M``: cases from a seed on, for so long. ``--seed N`` without minutes: that one again.
-Each seed is a case of HTTP/1.1, and of HTTP/2 on either side of the edge.
+Each seed is a case of HTTP/1.1, one by another edge, and one of HTTP/2 on each side of the edge.
 
 The exit status is 0 where all holds. Each case that does not is printed with its seed, up to ten.
 """
@@ -12,7 +12,7 @@ import secrets
 import sys
 import time
 
-from tests.fuzz.cases import run
+from tests.fuzz.cases import run, run_by_another
 from tests.fuzz.h2_edge import run_h2
 from tests.fuzz.h2_local import run_local
 from tests.fuzz.oracle import Wrong
@@ -29,7 +29,7 @@ def main() -> int:
     until = time.monotonic() + 60 * arguments.minutes
     seed, found = first, 0
     while True:
-        for case in (run, run_h2, run_local):
+        for case in (run, run_by_another, run_h2, run_local):
             try:
                 case(seed)
             except Wrong as wrong:

@@ -20,9 +20,15 @@ def run(seed: int) -> None:
     judge([split(connection(chance), chance) for _ in range(visitors)], chance, f"seed {seed}")
 
 
-def judge(connections: Sequence[Sequence[bytes]], chance: Random, name: str) -> None:
+def run_by_another(seed: int) -> None:
+    """The same for one visitor, one of whose tunnels is at another edge."""
+    chance = Random(seed)
+    judge([split(connection(chance), chance)], chance, f"by another edge, seed {seed}", has_other=True)
+
+
+def judge(connections: Sequence[Sequence[bytes]], chance: Random, name: str, *, has_other: bool = False) -> None:
     """What comes of visitors who send this, in these pieces, whatever is drawn for the rest."""
-    edge = EdgeInMemory(connections, chance)
+    edge = EdgeInMemory(connections, chance, has_other=has_other)
     try:
         edge.run()
         for record in edge.records:

@@ -15,6 +15,7 @@ from typing import Protocol
 from tests.edge.visitor.visits import Visit
 from tests.fuzz import responses
 from tests.fuzz.mutations import split
+from tests.fuzz.neighbour import Neighbour
 from tests.fuzz.responses import Then
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.strict_http import Message, read_exchange, read_request
@@ -43,12 +44,14 @@ class Record:
     All that happened to one visitor. *sent* is what the edge took of his bytes, *fin* that he said he sends no more,
     *left* that he was gone all at once; *closed* and *aborted* what the edge did with his connection. *attempts* are
     his alone. With *races* a request may cross a local server's end on its way.
+    *has_other*: some of it went by another edge.
     """
 
     address: str
     sent: bytes = b""
     fin: bool = False
     races: bool = False
+    has_other: bool = False
     left: bool = False
     heard: bytes = b""
     closed: bool = False
@@ -211,18 +214,23 @@ class Side:
 
 
 class EdgeInMemory:
-    """*connections* are what each visitor sends, in pieces. `run` returns when nothing moves any more."""
+    """
+    *connections* are what each visitor sends, in pieces. `run` returns when nothing moves any more. One that
+    *has_other* edge beside it has the tunnel ``blog`` there.
+    """
 
-    def __init__(self, connections: Sequence[Sequence[bytes]], chance: Random) -> None:
+    def __init__(self, connections: Sequence[Sequence[bytes]], chance: Random, *, has_other: bool = False) -> None:
         self._chance = chance
         self._clients = [FakeClient(slow=chance.random() < 0.2) for _ in range(2)]
         shop, blog = self._clients
-        first = Visit(live_forwarding(shop), live_forwarding(blog, name="blog"), host="192.0.2.0")
+        lives = [live_forwarding(shop), live_forwarding(blog, name="blog")]
+        self._other = Neighbour(lives.pop()) if has_other else None
+        first = Visit(*lives, host="192.0.2.0", elsewhere=self._other)
         self._sides: dict[str, Side] = {}
         for number, pieces in enumerate(connections):
             address = f"192.0.2.{number}"
             visit = first if number == 0 else first.another(address)
-            self._sides[address] = Side(visit, Record(address), pieces, chance)
+            self._sides[address] = Side(visit, Record(address, has_other=has_other), pieces, chance)
         self._visit = first
         self._restless = chance.random() < 0.3
         self.servers: list[LocalServer] = []
@@ -244,11 +252,15 @@ class EdgeInMemory:
             else:
                 self._chance.choice(actions)()
             self._visit.clock.advance(0)
+            if self._other is not None:
+                self._other.clock.advance(0)
         else:
             raise AssertionError("it never comes to rest")
         for side in self._sides.values():
             side.close()
         self._visit.leave()
+        if self._other is not None:
+            self._other.close()
 
     # -- who may act -------------------------------------------------------------------------------------------------
 
@@ -257,6 +269,8 @@ class EdgeInMemory:
         for side in self._sides.values():
             actions += side.actions()
         actions += [self._open for client in self._clients if client.asked]
+        if self._other is not None:
+            actions += self._other.actions()
         return actions
 
     def _open(self) -> None:

@@ -100,8 +100,10 @@ class Oracle:
         if request.host.partition(b":")[0].lower().removesuffix(b".") not in self._here:
             return self._is_nobody_s(request)
         attempt = self._reached(request)
-        if attempt is None and self._record.races and request.end is not End.REFUSED:
-            return request.is_whole and self._is_lost(request)
+        if attempt is None and request.end is End.SHORT and (self._record.races or self._record.has_other):
+            return False  # given up on its way
+        if attempt is None and self._record.races and request.is_whole:
+            return self._is_lost(request)
         if attempt is None:
             holds(request.end is End.REFUSED, "a request did not reach its local server")
             self._is_refused(request.start[0])
@@ -199,6 +201,9 @@ class Oracle:
             self._passed_on(request, answered, heard, whole=True)
             hidden = answered.final.until_close or (answered.final.chunked and request.version == b"1.0")
             stays = request.keeps_alive and not hidden and not attempt.early
+            if attempt.early and self._record.has_other:
+                # What has come to one edge may be on its way to the next.
+                return b"close" not in heard.final.tokens(b"connection")
             self._says_whether_it_stays(request, heard.final, stays)
             return stays
         if answered.final.end is End.SHORT and not (attempt.server.over or attempt.server.ended):

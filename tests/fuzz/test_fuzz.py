@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.cases import judge, run
+from tests.fuzz.cases import judge, run, run_by_another
 from tests.fuzz.h2_edge import run_h2
 from tests.fuzz.h2_local import run_local
 from tests.fuzz.mutations import POISON
@@ -20,19 +20,25 @@ CHUNKS = (
 )
 
 
-@pytest.mark.parametrize("first", range(0, 2000, 100))
+@pytest.mark.parametrize("first", range(0, 1200, 100))
 def test_what_reaches_a_local_server_is_what_a_strict_reader_reads(first: int) -> None:
     for seed in range(first, first + 100):
         run(seed)
 
 
-@pytest.mark.parametrize("first", range(0, 800, 100))
+@pytest.mark.parametrize("first", range(0, 500, 100))
 def test_what_reaches_a_local_server_is_what_was_asked_over_http_2(first: int) -> None:
     for seed in range(first, first + 100):
         run_h2(seed)
 
 
-@pytest.mark.parametrize("first", range(0, 600, 100))
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_it_is_so_by_another_edge_too(first: int) -> None:
+    for seed in range(first, first + 100):
+        run_by_another(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
 def test_what_a_local_server_says_over_http_2_is_what_the_visitor_hears_or_broken(first: int) -> None:
     for seed in range(first, first + 100):
         run_local(seed)
