@@ -14,7 +14,7 @@ from pinggy.edge.elsewhere import Elsewhere
 from pinggy.edge.tunnels import Tunnels
 from pinggy.edge.visitor.h2.connection import H2Visitor
 from pinggy.edge.visitor.limits import WebLimits
-from pinggy.edge.visitor.route import Route
+from pinggy.edge.visitor.route import Route, Way
 from pinggy.edge.visitor.secured import Secured
 from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
@@ -38,28 +38,33 @@ class WebDoors:
         only: str | None = None,
         last_hop: bool = False,
     ) -> WebVisitor:
+        """Of the last hop, TLS was ended at another edge."""
         return WebVisitor(
-            tunnels=self.tunnels,
-            face=self.face,
+            way=self._way(elsewhere, secure, secured, only, last_hop),
             peer=peer,
-            secure=secure,
             clock=self.clock,
             limits=self.limits,
-            elsewhere=elsewhere,
-            secured=secured,
-            only=only,
+            over_tls=secure and not last_hop,
+            server_name=None if secured is None else secured.server_name,
             last_hop=last_hop,
         )
 
     def h2(self, elsewhere: Elsewhere, peer: Peer, secured: Secured, only: str | None = None) -> H2Visitor:
-        way = partial(
+        return H2Visitor(
+            way=self._way(elsewhere, True, secured, only, False), peer=peer, clock=self.clock, limits=self.limits
+        )
+
+    def _way(
+        self, elsewhere: Elsewhere, secure: bool, secured: Secured | None, only: str | None, last_hop: bool
+    ) -> Way:
+        return partial(
             Route,
             tunnels=self.tunnels,
             face=self.face,
-            secure=True,
+            secure=secure,
             elsewhere=elsewhere,
             clock=self.clock,
             only=only,
+            last_hop=last_hop,
             secured=secured,
         )
-        return H2Visitor(way=way, peer=peer, clock=self.clock, limits=self.limits)

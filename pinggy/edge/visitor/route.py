@@ -370,3 +370,9 @@ class Route:
         own, self._own, self._own_to = self._own, None, None
         if own is not None and self._is_own(own):
             own.close()
+
+
+class Way(Protocol):
+    """Makes the `Route` of a visitor's requests."""
+
+    def __call__(self, traveller: Traveller, *, stay: Stay) -> Route: ...

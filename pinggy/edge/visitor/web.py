@@ -17,14 +17,12 @@ from zope.interface import implementer
 from pinggy.edge import answers
 from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
-from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.exchange import Exchange
-from pinggy.edge.tunnels import LiveTunnel, Tunnels
+from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.reply import Reply
 from pinggy.edge.visitor.requests import Requests
-from pinggy.edge.visitor.route import Route
-from pinggy.edge.visitor.secured import Secured
+from pinggy.edge.visitor.route import Way
 from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.answer import Answer
@@ -32,7 +30,6 @@ from pinggy.http.framing import Trailers
 from pinggy.http.head import RequestHead, ResponseHead
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import Headers
-from pinggy.tunnel.addresses import PublicFace
 
 
 class _State(Enum):
@@ -45,42 +42,27 @@ class _State(Enum):
 @implementer(IHalfCloseableProtocol)
 class WebVisitor(Protocol):
     """
-    For plain HTTP and for HTTP inside TLS (*secure*). Where that ended here, the host of *secured* stands in for the
-    Host of an HTTP/1.0 request that has none; of the last hop, it was ended at another edge. For *only* and *last_hop*
-    see `Route`.
+    Of requests that go by *way*. It is *over_tls* where that ends here: then *server_name*, which the hello named,
+    stands in for the Host of an HTTP/1.0 request that has none. For *last_hop* see `Route`.
     """
 
     def __init__(
         self,
         *,
-        tunnels: Tunnels,
-        face: PublicFace,
+        way: Way,
         peer: Peer,
-        secure: bool,
         clock: IReactorTime,
         limits: WebLimits,
-        elsewhere: Elsewhere | None = None,
-        secured: Secured | None = None,
-        only: str | None = None,
+        over_tls: bool = False,
+        server_name: str | None = None,
         last_hop: bool = False,
     ) -> None:
         self._stay = Stay(peer, self._cut)
-        self._route = Route(
-            self,
-            tunnels=tunnels,
-            face=face,
-            stay=self._stay,
-            secure=secure,
-            elsewhere=elsewhere or NothingElsewhere(),
-            clock=clock,
-            only=only,
-            last_hop=last_hop,
-            secured=secured,
-        )
-        self._over_tls = secure and not last_hop
+        self._route = way(self, stay=self._stay)
+        self._over_tls = over_tls
         self._last_hop = last_hop
         self._limits = limits
-        self._server_name = None if secured is None else secured.server_name
+        self._server_name = server_name
         self._state = _State.READING
         self._clock = clock
         self._deadline = Deadline(clock, self._overdue)

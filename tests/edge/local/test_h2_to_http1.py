@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 
 from pinggy.edge.elsewhere import Here, NothingElsewhere, Nowhere, Passage, Passed
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.doors import WebDoors
 from pinggy.edge.visitor.limits import WebLimits
-from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.local.h2_server import GRPC, H2Servers
@@ -161,16 +161,8 @@ class AnotherEdge(NothingElsewhere):
 
     def reach(self, passage: Passage) -> Deferred[Passed | Here | Nowhere]:
         self.first = passage.first
-        self.here = WebVisitor(
-            tunnels=self.tunnels,
-            face=FACE,
-            peer=passage.visitor,
-            secure=True,
-            clock=self.clock,
-            limits=WebLimits(),
-            only=passage.name,
-            last_hop=True,
-        )
+        doors = WebDoors(tunnels=self.tunnels, face=FACE, clock=self.clock, limits=WebLimits())
+        self.here = doors.web(NothingElsewhere(), passage.visitor, True, None, passage.name, True)
         self.transport = VisitorTransport(self.here)
         return succeed(Passed(self.stream, 7))
 

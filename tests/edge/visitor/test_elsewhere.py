@@ -18,9 +18,9 @@ from pinggy.edge.elsewhere import Elsewhere, Here, Mode, NotReached, Nowhere, Pa
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.doors import WebDoors
 from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.tcp import TcpPorts
-from pinggy.edge.visitor.web import WebVisitor
 from pinggy.http.head import parse_request
 from pinggy.http.rewrite import request_for_peer
 from pinggy.http.write import request_head
@@ -260,16 +260,8 @@ def guest(other: Asked, live: Any, *, last_hop: bool, clock: Clock | None = None
     if live is not None:
         tunnels.add(live)
     return VisitorTransport(
-        WebVisitor(
-            tunnels=tunnels,
-            face=FACE,
-            peer=Peer("192.0.2.7", 40000),
-            secure=True,
-            clock=clock or Clock(),
-            limits=WebLimits(),
-            elsewhere=other,
-            only="gone",
-            last_hop=last_hop,
+        WebDoors(tunnels=tunnels, face=FACE, clock=clock or Clock(), limits=WebLimits()).web(
+            other, Peer("192.0.2.7", 40000), True, None, "gone", last_hop
         )
     )
 

@@ -25,8 +25,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from pinggy.certificates.store import Certificates
 from pinggy.edge.client import Peer
+from pinggy.edge.elsewhere import NothingElsewhere
 from pinggy.edge.local_ca import LocalCertificate
 from pinggy.edge.tunnels import Tunnels
+from pinggy.edge.visitor.doors import WebDoors
+from pinggy.edge.visitor.doorway import Doorway
 from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
@@ -83,26 +86,18 @@ class _LocalServers(ThreadingHTTPServer):
         """A stream that was aborted: that is its visitor's matter."""
 
 
-class _Visitors(Factory[WebVisitor]):
+class _Visitors(Factory[Doorway]):
     noisy = False
 
     def __init__(self, tunnels: Tunnels, secure: bool) -> None:
-        self._tunnels = tunnels
+        self._doors = WebDoors(tunnels=tunnels, face=PublicFace(domain="a.example"), clock=reactor, limits=WebLimits())
         self._secure = secure
         self.open = 0
         self.empty: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: Any) -> WebVisitor:
+    def buildProtocol(self, addr: Any) -> Doorway:
         self.open += 1
-        return _Counted(
-            self,
-            tunnels=self._tunnels,
-            face=PublicFace(domain="a.example"),
-            peer=Peer(addr.host, addr.port),
-            secure=self._secure,
-            clock=reactor,
-            limits=WebLimits(),
-        )
+        return _Counted(self, self._doors.web(NothingElsewhere(), Peer(addr.host, addr.port), self._secure, None))
 
     def left(self) -> None:
         self.open -= 1
@@ -110,13 +105,15 @@ class _Visitors(Factory[WebVisitor]):
             self.empty.callback(None)
 
 
-class _Counted(WebVisitor):
-    def __init__(self, visitors: _Visitors, **arguments: Any) -> None:
-        super().__init__(**arguments)
+class _Counted(Doorway):
+    def __init__(self, visitors: _Visitors, served: WebVisitor) -> None:
         self._visitors = visitors
+        self._served = served
 
-    def connectionLost(self, *reason: Any) -> None:
-        super().connectionLost(*reason)
+    def connectionMade(self) -> None:
+        self.hand_over(self._served)
+
+    def left(self) -> None:
         self._visitors.left()
 
 

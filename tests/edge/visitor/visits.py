@@ -10,11 +10,11 @@ from twisted.internet.task import Clock
 
 from pinggy.certificates.names import covers
 from pinggy.edge.client import Peer
-from pinggy.edge.elsewhere import Elsewhere
+from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.doors import WebDoors
 from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.secured import Secured
-from pinggy.edge.visitor.web import WebVisitor
 from pinggy.tunnel.addresses import PublicFace
 from tests.support.streams import FakeClient, FakeStream, live_forwarding
 from tests.support.transports import VisitorTransport
@@ -68,16 +68,8 @@ class Visit:
         secured: Secured | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        self.protocol = WebVisitor(
-            tunnels=self.tunnels,
-            face=FACE,
-            peer=Peer(host, 40000),
-            secure=secure,
-            clock=self.clock,
-            limits=limits or WebLimits(),
-            secured=secured,
-            elsewhere=elsewhere,
-        )
+        doors = WebDoors(tunnels=self.tunnels, face=FACE, clock=self.clock, limits=limits or WebLimits())
+        self.protocol = doors.web(elsewhere or NothingElsewhere(), Peer(host, 40000), secure, secured)
         self.transport = VisitorTransport(self.protocol, host)
         self._transports.append(self.transport)
 

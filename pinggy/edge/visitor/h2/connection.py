@@ -7,8 +7,6 @@ them. What costs us and carries nothing is counted (`Flood`); what he does not r
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -44,7 +42,7 @@ from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.h2.stream import RequestStream
 from pinggy.edge.visitor.limits import WebLimits
-from pinggy.edge.visitor.route import Route, Traveller
+from pinggy.edge.visitor.route import Route, Traveller, Way
 from pinggy.edge.visitor.stay import Stay
 from pinggy.edge.visitor.wire import Wire
 from pinggy.http.framing import Trailers
@@ -66,12 +64,6 @@ _TAKEN_BACK = (NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError)
 MOST_STREAMS = 100
 STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 1024 * 1024
-
-
-class Way(Protocol):
-    """Makes the `Route` of one request."""
-
-    def __call__(self, traveller: Traveller, *, stay: Stay) -> Route: ...
 
 
 class H2Visitor(protocol.Protocol):
