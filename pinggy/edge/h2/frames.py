@@ -35,6 +35,8 @@ class PromptFrames(FrameBuffer):
             self.goaway = frame
             frame = self._next()
         if isinstance(frame, HeadersFrame):
+            if "PRIORITY" in frame.flags and frame.depends_on == frame.stream_id:
+                raise ProtocolError("A stream depends on itself.")
             frame.flags.discard("PRIORITY")
         elif isinstance(frame, SettingsFrame):
             _restrict(frame.settings)

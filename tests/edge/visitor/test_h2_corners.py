@@ -86,6 +86,13 @@ def test_requests_that_say_how_urgent_they_are_are_no_flood(visit: H2Visit) -> N
     visit.leave()
 
 
+def test_a_request_that_depends_on_itself_is_the_end(visit: H2Visit) -> None:
+    block = b"\0\0\0\1\x0f" + asks()
+    visit.protocol.dataReceived(h2.frame(Kind.HEADERS, 1, block, Flag.END_STREAM | Flag.END_HEADERS | Flag.PRIORITY))
+    assert h2.goaway(visit.transport.value()) == ErrorCodes.PROTOCOL_ERROR
+    visit.leave()
+
+
 def test_an_answer_to_a_stream_that_is_taken_back_and_forgotten(visit: H2Visit) -> None:
     visit.shop.tunnel.change_policy(parse_policy(("x:limit:4",)))
     for settings in ([], [(3, 0)]):
@@ -196,4 +203,13 @@ def test_so_is_one_who_is_being_served_and_then_served_to_the_end(visit: H2Visit
     visit.stream.client_sends(OK)
     assert kinds(visit) == [Kind.HEADERS, Kind.DATA]
     assert visit.transport.disconnecting
+    visit.leave()
+
+
+def test_what_is_no_request_is_told_so_and_then_reset(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.headers(1, asks(b"G T")))
+    head, body, reset = heard(visit)
+    assert b"not well formed" in body.payload
+    assert [head.flags, body.flags] == [Flag.END_HEADERS, Flag.NONE]
+    assert (reset.kind, reset.payload[3]) == (Kind.RST_STREAM, ErrorCodes.PROTOCOL_ERROR)
     visit.leave()

@@ -186,7 +186,7 @@ class H2Visitor(protocol.Protocol):
             )
         except Malformed as malformed:
             self._bear()
-            stream.refuse(answers.malformed(malformed))
+            stream.reject(answers.malformed(malformed))
             return
         stream.ask(head, ended=ended)
 

@@ -9,6 +9,7 @@ meanwhile.
 from __future__ import annotations
 
 from collections import deque
+from http import HTTPStatus
 
 from h2.errors import ErrorCodes
 
@@ -53,6 +54,7 @@ class RequestStream:
         "_over",
         "_paused",
         "_pending",
+        "_rejected",
         "_route",
         "_said_end",
         "_trailers",
@@ -77,6 +79,7 @@ class RequestStream:
         # Of the response:
         self._answered = False
         self._complete = False
+        self._rejected = False
         self._left: int | None = None
         self._pending: deque[memoryview] = deque()
         self._said_end = False
@@ -93,6 +96,11 @@ class RequestStream:
         self._ended = ended
         self._deadline.set(self._connection.answer_seconds)
         self._route.ask(head)
+
+    def reject(self, answer: Answer) -> None:
+        """What was asked is no request: a stream error behind our *answer* (RFC 9113 8.1.1)."""
+        self._rejected = answer.status == HTTPStatus.BAD_REQUEST
+        self.refuse(answer)
 
     def data(self, data: bytes, size: int) -> None:
         """*size* is what *data* takes of the windows, its padding included."""
@@ -248,7 +256,7 @@ class RequestStream:
 
     def _say(self, fields: Fields, body: bytes) -> None:
         """All of a response of ours."""
-        self._left = len(body)
+        self._left = None if self._rejected else len(body)
         self._begin(fields, ends=not body)
         if body:
             self._queue(body)
@@ -285,7 +293,7 @@ class RequestStream:
             self._left -= len(piece)
             ends = self._left == 0
         else:
-            ends = self._complete and not pending and not self._trailers
+            ends = self._complete and not (pending or self._trailers or self._rejected)
         self._said_end = ends
         return bytes(piece), ends
 
@@ -333,6 +341,9 @@ class RequestStream:
     def _finish(self) -> None:
         """Once all of the response has been sent: say so."""
         if not self._complete or self._pending or self._over or self._lingers:
+            return
+        if self._rejected:
+            self._reset(ErrorCodes.PROTOCOL_ERROR)
             return
         if not self._said_end:
             self._said_end = True
