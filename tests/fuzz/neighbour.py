@@ -15,6 +15,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Here, NothingElsewhere, Nowhere, Passage, Passed
 from pinggy.edge.stream import StreamReceiver
 from pinggy.edge.tunnels import LiveForwarding, Tunnels
+from pinggy.edge.visitor.doors import WebDoors
 from pinggy.edge.visitor.limits import WebLimits
 from pinggy.edge.visitor.web import WebVisitor
 from tests.edge.visitor.visits import FACE
@@ -133,16 +134,8 @@ class Neighbour(NothingElsewhere):
     def reach(self, passage: Passage) -> Deferred[Passed | Here | Nowhere]:
         if self.tunnels.by_name(passage.name) is None:
             return succeed(Nowhere())
-        protocol = WebVisitor(
-            tunnels=self.tunnels,
-            face=FACE,
-            peer=passage.visitor,
-            secure=passage.secure,
-            clock=self.clock,
-            limits=WebLimits(),
-            only=passage.name,
-            last_hop=True,
-        )
+        doors = WebDoors(tunnels=self.tunnels, face=FACE, clock=self.clock, limits=WebLimits())
+        protocol = doors.web(NothingElsewhere(), passage.visitor, passage.secure, None, passage.name, True)
         hop = Hop(protocol, passage.visitor)
         self.hops.append(hop)
         if passage.first:
