@@ -174,5 +174,6 @@ def test_garbage_is_refused_or_waited_for(garbage: bytes, at: list[int]) -> None
         passed, rest = in_pieces(Delimited.CHUNKED, garbage, at)
     except Malformed:
         return
-    assert garbage.startswith(passed)
-    assert rest is None or passed + rest == garbage
+    # By chance it may be a body, or begin as one.
+    assert len(passed) < len(garbage) or not garbage
+    assert rest is None or (garbage.endswith(rest) and garbage.removesuffix(rest).endswith(b"\r\n\r\n"))
