@@ -8,6 +8,7 @@ import random
 from typing import Any, cast
 
 from h2.settings import SettingCodes
+from hyperframe.frame import DataFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -185,6 +186,19 @@ def test_a_visitor_who_does_not_read_holds_one_window_and_stops_nobody_else() ->
     assert visit.server.h2.local_flow_control_window(1) > connection.STREAM_WINDOW // 2
     visit.finish()
     assert visit.has_ended(slow)
+    visit.leave()
+
+
+def test_long_frames_are_taken_and_longer_ones_are_not() -> None:
+    visit = H2ToH2()
+    number, other = visit.call(end=True), visit.call(end=True)
+    assert visit.server.h2.max_outbound_frame_size == connection.LARGEST_FRAME
+    visit.respond()
+    visit.says(1, bytes(connection.LARGEST_FRAME))
+    assert len(visit.content(number)) == connection.LARGEST_FRAME
+    visit.stream.client_sends(DataFrame(3, data=bytes(connection.LARGEST_FRAME + 1)).serialize())
+    visit.exchange()
+    assert visit.answered(other).startswith("14 ")
     visit.leave()
 
 

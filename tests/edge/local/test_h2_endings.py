@@ -58,6 +58,17 @@ def test_a_call_that_is_broken_off_before_its_response_is_answered() -> None:
     visit.leave()
 
 
+def test_a_call_beyond_the_limit_is_taken_back_and_answered() -> None:
+    visit = H2ToH2("x:limit:10")
+    number = visit.call()
+    visit.send(number, b"ten bytes.")
+    visit.send(number, b"!")
+    assert visit.server.content(1) == b"ten bytes."
+    assert visit.server.reset(1) == ErrorCodes.CANCEL
+    assert visit.answered(number).startswith("8 The request carries more than this tunnel allows")
+    visit.leave()
+
+
 def test_a_response_before_the_request_has_ended_ends_both() -> None:
     visit = H2ToH2()
     number = visit.call()

@@ -53,6 +53,8 @@ _CONFIG = H2Configuration(
 MOST_STREAMS = 100
 # What a local server may send on one stream before its visitor has taken any of it.
 STREAM_WINDOW = 256 * 1024
+# Each frame costs what it costs, however long it is: in these a large message takes a seventh less of CPU.
+LARGEST_FRAME = 64 * 1024
 LARGEST_HEAD = 64 * 1024
 # Seconds without a request, and until a server has said its first word.
 LONGEST_IDLE = 60.0
@@ -113,9 +115,11 @@ class H2Upstream:
             initial_values={
                 SettingCodes.ENABLE_PUSH: 0,
                 SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+                SettingCodes.MAX_FRAME_SIZE: LARGEST_FRAME,
                 SettingCodes.MAX_HEADER_LIST_SIZE: LARGEST_HEAD,
             },
         )
+        self._h2.max_inbound_frame_size = LARGEST_FRAME
         self._h2.decoder.max_header_list_size = LARGEST_HEAD
         self.outlet = Outlet(self._h2, self._is_full, self.flush)
         self._calls: dict[int, Call] = {}
