@@ -143,6 +143,9 @@ class Oracle:
     def _reached(self, request: Message) -> Attempt | None:
         """The last attempt: a request may be sent again where a kept stream turned out to be dead."""
         while self._attempts:
+            address = self._record.address
+            if self._record.races and not _is_same_request(request, self._attempts[0].request, address):
+                return None  # then it must be lost, and the visitor told so
             attempt = self._attempts.pop(0)
             _same_request(request, attempt.request, self._record.address)
             if not self._is_repeated(attempt):
