@@ -63,6 +63,10 @@ class Outlet:
         self._turns.pop(sender.number, None)
         self._aside.pop(sender.number, None)
 
+    def stands_aside(self, sender: Sender) -> bool:
+        """Whether the window of its own stream is shut."""
+        return sender.number in self._aside
+
     def reopened(self, number: int | None) -> None:
         """The window of stream *number* has grown; where that is 0 the connection's has, where it is None all may."""
         if number:

@@ -213,3 +213,54 @@ def test_what_is_no_request_is_told_so_and_then_reset(visit: H2Visit) -> None:
     assert [head.flags, body.flags] == [Flag.END_HEADERS, Flag.NONE]
     assert (reset.kind, reset.payload[3]) == (Kind.RST_STREAM, ErrorCodes.PROTOCOL_ERROR)
     visit.leave()
+
+
+BODY = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(1000)
+
+
+def test_a_visitor_who_opens_the_window_of_a_stream_no_more_loses_it(visit: H2Visit) -> None:
+    """Frames of others go out meanwhile, and bytes of it for as long as he takes any."""
+    visit.protocol.dataReceived(h2.settings((4, 1)) + h2.headers(1, asks()) + h2.headers(3, asks()))
+    one, two = visit.client.opened
+    one.client_sends(BODY)
+    two.client_sends(BODY)
+    for _ in range(4):
+        visit.clock.advance(50)
+        visit.protocol.dataReceived(h2.window(1, 1) + h2.window(3, 1))
+    heard(visit)
+    visit.clock.advance(50)
+    visit.protocol.dataReceived(h2.window(3, 1))
+    visit.clock.advance(50)
+    assert [(each.stream, each.kind) for each in heard(visit)] == [(3, Kind.DATA), (1, Kind.RST_STREAM)]
+    assert one.aborted
+    assert not two.aborted
+    visit.leave()
+
+
+def test_one_who_opens_the_window_of_the_connection_no_more_loses_all_that_wait_for_it(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.settings((4, 2**20)) + h2.headers(1, asks()) + h2.headers(3, asks()))
+    one, two = visit.client.opened
+    one.client_sends(BODY + bytes(70_000))
+    two.client_sends(BODY)
+    assert one.paused
+    assert two.paused
+    for _ in range(4):
+        visit.clock.advance(50)
+        visit.protocol.dataReceived(h2.window(0, 1))
+    heard(visit)
+    for _ in range(3):
+        visit.clock.advance(61)
+    assert [each.kind for each in heard(visit)] == [Kind.RST_STREAM] * 2
+    assert one.aborted
+    assert two.aborted
+    visit.leave()
+
+
+def test_one_who_has_taken_all_that_there_is_waits_for_more_as_long_as_he_likes(visit: H2Visit) -> None:
+    visit.protocol.dataReceived(h2.settings((4, 500)) + h2.headers(1, asks()))
+    visit.stream.client_sends(BODY)
+    visit.protocol.dataReceived(h2.window(1, 500))
+    heard(visit)
+    visit.clock.advance(1000)
+    assert heard(visit) == []
+    visit.leave()

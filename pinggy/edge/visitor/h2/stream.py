@@ -17,14 +17,14 @@ from pinggy.edge import answers
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.exchange import Exchange
 from pinggy.edge.tunnels import LiveTunnel
+from pinggy.edge.visitor.h2.own import own_response
+from pinggy.edge.visitor.h2.patience import Patience
 from pinggy.edge.visitor.h2.seam import Connection
-from pinggy.http.accept import Medium, medium_for
 from pinggy.http.answer import Answer
 from pinggy.http.framing import Trailers
-from pinggy.http.grpc import answer_fields, is_call
+from pinggy.http.grpc import is_call
 from pinggy.http.h2heads import Fields, response_fields, trailer_fields
 from pinggy.http.head import RequestHead, ResponseHead
-from pinggy.http.pages import content_of
 from pinggy.http.rewrite import Headers
 
 # Interim responses of one request that are said to a visitor who does not read.
@@ -52,6 +52,7 @@ class RequestStream:
         "_left",
         "_lingers",
         "_over",
+        "_patience",
         "_paused",
         "_pending",
         "_rejected",
@@ -82,6 +83,7 @@ class RequestStream:
         self._rejected = False
         self._left: int | None = None
         self._pending: deque[memoryview] = deque()
+        self._patience: Patience | None = None
         self._said_end = False
         self._paused = False
         self._unread = 0
@@ -152,7 +154,7 @@ class RequestStream:
         return self._route.visited
 
     def cut(self) -> None:
-        """It does not any more: nothing goes on from here, either way."""
+        """It does not any more, or he takes nothing: nothing goes on from here, either way."""
         self._cancel()
         if self._answered:
             self._reset(ErrorCodes.INTERNAL_ERROR)
@@ -246,16 +248,7 @@ class RequestStream:
         self._answered = self._complete = True
         self._trailers = ()
         self._deadline.clear()
-        head = self._head
-        if head is not None and is_call(head):
-            self._say(answer_fields(answer), b"")
-            return
-        headers, body = content_of(answer, Medium.LINE if head is None else medium_for(head.headers))
-        bodiless = head is not None and head.method == "HEAD"
-        self._say(response_fields(answer.status, headers), b"" if bodiless else body)
-
-    def _say(self, fields: Fields, body: bytes) -> None:
-        """All of a response of ours."""
+        fields, body = own_response(answer, self._head)
         self._left = None if self._rejected else len(body)
         self._begin(fields, ends=not body)
         if body:
@@ -298,17 +291,23 @@ class RequestStream:
         return bytes(piece), ends
 
     def piece_sent(self) -> None:
+        if self._patience is not None and not self._over:
+            self._patience.moved(waits=bool(self._pending))
         if self._pending or self._over:
             return
         self._resume()
         self._finish()
 
     def _queue(self, data: bytes) -> None:
+        is_first = not self._pending
         self._pending.append(memoryview(data))
         self._connection.outlet.wants(self)
         self._connection.outlet.send()
         if self._pending:
             self._pause()
+            if is_first:
+                self._patience = self._patience or Patience(self._connection, self, self.cut)
+                self._patience.wait()
 
     # -- whether the local server is read ------------------------------------------------------------------------
 
@@ -374,6 +373,8 @@ class RequestStream:
         self._over = True
         self._pending.clear()
         self._deadline.stop()
+        if self._patience is not None:
+            self._patience.stop()
         self._route.close()
         self._connection.outlet.forget(self)
         self._credit()
