@@ -51,7 +51,7 @@ class FakeStream:
             tell(receiver)
 
     def write(self, data: bytes) -> None:
-        if self.over:
+        if self.over or self.ended:
             return
         self.written += data
         if self._answer is not None:

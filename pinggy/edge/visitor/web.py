@@ -280,9 +280,9 @@ class WebVisitor(Protocol):
         self._raw = True
         self._is_answered()
         self._reply.switch(head, headers, data)
+        self.regulate()
         if self._half_closed and self._exchange is not None:
             self._exchange.end()
-        self.regulate()
 
     def server_ended(self) -> None:
         self._wire.send_end()

@@ -393,6 +393,17 @@ def test_a_websocket_becomes_raw_bytes_both_ways_with_half_close() -> None:
     visit.leave()
 
 
+def test_what_a_visitor_says_early_and_his_end_come_in_that_order() -> None:
+    visit = Visit()
+    visit.say(WEBSOCKET + b"early")
+    visit.transport.sends_fin()
+    visit.asked()
+    visit.stream.client_sends(SWITCHING)
+    assert visit.asked() == b"early"
+    assert visit.stream.ended
+    visit.leave()
+
+
 def test_an_upgrade_that_the_local_server_ends_first() -> None:
     visit = Visit()
     visit.say(WEBSOCKET)
