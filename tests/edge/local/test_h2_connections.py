@@ -260,3 +260,25 @@ def test_a_response_that_is_none_ends_its_request_alone(fields: list[tuple[str, 
     visit.respond(3, end=True)
     assert visit.has_ended(other)
     visit.leave()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("data", [b"longer", b"shrt", b""])
+def test_a_body_that_is_not_as_long_as_it_says_ends_its_request_alone(method: str, data: bytes) -> None:
+    visit = H2ToH2()
+    number, other = visit.ask(method), visit.call(end=True)
+    visit.server.h2.send_headers(1, [(":status", "200"), ("content-length", "5")])
+    if data:
+        visit.server.h2.send_data(1, data, end_stream=True)
+    else:
+        visit.server.h2.send_headers(1, [("grpc-status", "0")], end_stream=True)
+    visit.exchange()
+    if method == "HEAD":
+        # That has a length and no body, and so has its response been.
+        assert visit.has_ended(number)
+    else:
+        assert visit.reset(number) is not None
+    assert not visit.stream.over
+    visit.respond(3, end=True)
+    assert visit.has_ended(other)
+    visit.leave()

@@ -99,7 +99,8 @@ def test_http1_is_cut_off_where_a_body_is_not_as_long_as_it_said(data: bytes) ->
     visit.respond(1, ("content-length", "10"), end=False)
     visit.servers[0].h2.send_data(1, data, end_stream=len(data) < 10)
     visit.servers.run()
-    assert visit.heard() == b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
+    passed = data if len(data) < 10 else b""
+    assert visit.heard() == b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n" + passed
     assert visit.transport.aborted
     visit.leave()
 

@@ -37,6 +37,7 @@ from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import ServerFrames
 from pinggy.edge.h2.outlet import Outlet, Sender
+from pinggy.edge.local.h2.lengths import HidingDecoder, shown
 from pinggy.edge.stream import Stream
 from pinggy.http.answer import Answer
 from pinggy.http.h2heads import Fields
@@ -120,7 +121,7 @@ class H2Upstream:
             },
         )
         self._h2.max_inbound_frame_size = LARGEST_FRAME
-        self._h2.decoder.max_header_list_size = LARGEST_HEAD
+        self._h2.decoder = HidingDecoder(LARGEST_HEAD)
         self.outlet = Outlet(self._h2, self._is_full, self.flush)
         self._calls: dict[int, Call] = {}
         self._deadline = Deadline(clock, self._overdue)
@@ -151,6 +152,8 @@ class H2Upstream:
         """The number of a stream for *call*, whose head is on its way."""
         number = self._h2.get_next_available_stream_id()
         self._h2.send_headers(number, fields, end_stream=ends)
+        # The library would count what follows the response to a HEAD; see `lengths`.
+        self._h2.streams[number].request_method = None
         self._calls[number] = call
         if self._frames.has_begun:
             self._deadline.clear()
@@ -285,7 +288,7 @@ class H2Upstream:
             case ResponseReceived(stream_id=int(number)):
                 call = self._calls.get(number)
                 if call is not None:
-                    call.server_responded(event.headers or [], ended=event.stream_ended is not None)
+                    call.server_responded(shown(event.headers or ()), ended=event.stream_ended is not None)
             case TrailersReceived(stream_id=int(number)):
                 call = self._calls.get(number)
                 if call is not None:
@@ -303,7 +306,7 @@ class H2Upstream:
                 self._bear()
                 call = self._calls.get(number)
                 if call is not None:
-                    call.server_interim(event.headers or [])
+                    call.server_interim(shown(event.headers or ()))
             case WindowUpdated(stream_id=number):
                 self.outlet.reopened(number)
             case RemoteSettingsChanged():
