@@ -249,7 +249,7 @@ _MALFORMED = {
     414: ("url-too-long", "The URL is too long", "Long things go into the content of a request."),
     431: ("head-too-large", "The head is too large", "Large cookies and long URLs are what makes it so."),
     501: ("unknown-method", "An unknown method", "Use one of those that HTTP has registered."),
-    505: ("unknown-version", "An unknown version of HTTP", "Have its client speak HTTP/1.1."),
+    505: ("unknown-version", "An unknown version of HTTP", "Have its client speak HTTP/1.1, or HTTP/2 over https."),
 }
 
 

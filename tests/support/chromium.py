@@ -121,8 +121,10 @@ class Browser:
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         tab = self._tabs[session] = Tab(self, session)
-        for domain in ("Page", "Network", "Log", "Runtime"):
+        for domain in ("Page", "Log", "Runtime"):
             tab.call(f"{domain}.enable")
+        # Without the bodies of requests: to be told those takes longer than to send them.
+        tab.call("Network.enable", maxPostDataSize=0)
         tab.show(looks or Looks())
         return tab
 

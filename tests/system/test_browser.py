@@ -279,10 +279,18 @@ def test_a_page_with_a_password_opens_with_all_that_belongs_to_it(
         assert tab.value("document.title") == "401 A password is needed"
         tab.open(f"{url.replace('://', '://ann:tulip@')}/")
         assert tab.value("document.title") == "A site"
+        asked = "fetch(location.origin + '/asked/me').then(r => r.json())"
+        assert tab.value(f"{asked}.then(it => [it.target, it.headers.authorization])") == ["/asked/me", None]
         assert (
-            tab.value("fetch(location.origin + '/asked/me').then(r => r.json()).then(it => it.headers.authorization)")
-            is None
+            tab.value("""new Promise(resolve => {
+          const socket = new WebSocket(location.origin.replace("http", "ws") + "/socket");
+          socket.onopen = () => socket.send("let in");
+          socket.onmessage = event => { resolve(event.data); socket.close(); };
+          socket.onclose = event => resolve(event.code);
+        })""")
+            == "let in"
         )
+        own_site.closings.get(timeout=PATIENCE)
 
 
 def test_a_page_asked_for_by_http_comes_by_https(browser: Browser, service: Service, own_site: Site) -> None:
