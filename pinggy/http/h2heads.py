@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 
 from pinggy.http.framing import NOT_IN_TRAILERS, Delimited, Framing, Trailers
-from pinggy.http.head import HOST, OF_A_CONNECTION, RequestHead, ResponseHead, body_length
+from pinggy.http.head import CHANGED, HOST, OF_A_CONNECTION, RequestHead, ResponseHead, body_length
 from pinggy.http.malformed import Malformed
 from pinggy.http.rewrite import takes_trailers
 
@@ -27,14 +27,19 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
+_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization"})
+# RFC 9113 6.5.2: what a field counts for beside its bytes.
+_OF_A_FIELD = 32
 # RFC 9113 8.2.2: HTTP/2 has no headers of a connection. TE may say trailers.
 _OF_HTTP1 = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 
 
-def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_headers: int, longest: int) -> RequestHead:
+def request_head(
+    fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_headers: int, longest: int, largest: int
+) -> RequestHead:
     """
-    The request of *fields*; *ended*: it has no body. It has *most_headers* at the most, and a target of *longest*
-    bytes. Raises `Malformed`.
+    The request of *fields*; *ended*: it has no body. It has *most_headers* at the most, a target of *longest* bytes,
+    and *largest* bytes as RFC 9113 6.5.2 counts them. Raises `Malformed`.
     """
     pseudo: dict[bytes, bytes] = {}
     headers: list[tuple[str, str]] = []
@@ -42,7 +47,10 @@ def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_hea
     lengths: list[bytes] = []
     cookies: list[bytes] = []
     binds = False
+    plain = True
+    size = 0
     for name, value in fields:
+        size += len(name) + len(value) + _OF_A_FIELD
         if name[:1] == b":":
             if headers or hosts or cookies or name not in _PSEUDO:
                 raise Malformed("The request has a pseudo-header field where none may be, or one that is not known.")
@@ -50,22 +58,26 @@ def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_hea
                 raise Malformed(f"The request has two {name.decode('ascii', 'replace')}.")
             pseudo[name] = value
             continue
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        text, is_plain = _spelled(name) if len(name) <= _LONGEST_KNOWN else _read_name(name)
+        if not _VALUE.fullmatch(value):
             raise Malformed("A header is not well formed.")
-        if name in _OF_HTTP1:
-            raise Malformed("The request has a header of an HTTP/1.1 connection.")
         if name == b"host":
             hosts.append(value)
-        elif name == b"cookie":
+            continue
+        if name == b"cookie":
             cookies.append(value)
-        else:
-            if name == b"content-length":
-                lengths.append(value)
-            elif name == b"te" and value.lower() != b"trailers":
+            continue
+        if not is_plain:
+            plain = False
+            if name == b"te" and value.lower() != b"trailers":
                 raise Malformed("The request has a header of an HTTP/1.1 connection.")
-            elif name in (b"authorization", b"proxy-authorization"):
-                binds = binds or value.lower().startswith(_OF_A_CONNECTION)
-            headers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name in _CREDENTIALS:
+            binds = binds or value.lower().startswith(_OF_A_CONNECTION)
+        headers.append((text, value.decode("latin-1").strip(" \t")))
+    if size > largest:
+        raise Malformed(f"The request's head is too large: {largest} bytes at the most.", 431)
     if cookies:
         # RFC 9113 8.2.3: HTTP/1.1 has one Cookie header.
         headers.append(("cookie", b"; ".join(cookies).decode("latin-1")))
@@ -96,7 +108,23 @@ def request_head(fields: Iterable[tuple[bytes, bytes]], *, ended: bool, most_hea
         frozenset(),
         None,
         binds,
+        plain,
     )
+
+
+def _read_name(name: bytes) -> tuple[str, bool]:
+    """A header's name, and whether `rewrite` has nothing to do with it."""
+    if not _NAME.fullmatch(name):
+        raise Malformed("A header is not well formed.")
+    if name in _OF_HTTP1:
+        raise Malformed("The request has a header of an HTTP/1.1 connection.")
+    text = name.decode("ascii")
+    return text, not (text in CHANGED or "_" in text)
+
+
+# The same few hundred names come again and again.
+_LONGEST_KNOWN = 40
+_spelled = lru_cache(maxsize=1024)(_read_name)
 
 
 def _host(authority: bytes | None, hosts: list[bytes]) -> str:

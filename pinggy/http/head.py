@@ -178,7 +178,7 @@ class _Fields:
             self._hidden += 1
             return
         self.headers.append((field, content))
-        if lower in _CHANGED or "_" in lower:
+        if lower in CHANGED or "_" in lower:
             self.plain = False
         if lower == "host":
             self._hosts.append(content)
@@ -255,7 +255,7 @@ class _Fields:
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "www-authenticate"})
 _OF_EVERY_CONNECTION = frozenset({"close", "keep-alive"})
 # What `rewrite` may have to take off or to change, beside what the policy of a tunnel names.
-_CHANGED = frozenset(
+CHANGED = frozenset(
     {
         "expect",
         "forwarded",
@@ -270,7 +270,7 @@ _CHANGED = frozenset(
         "x-pinggy-url",
     }
 )
-_LOOKED_AT = _CHANGED | _CREDENTIALS | {"connection", "content-length", "host", "keep-alive"}
+_LOOKED_AT = CHANGED | _CREDENTIALS | {"connection", "content-length", "host", "keep-alive"}
 OF_A_CONNECTION = ("ntlm", "negotiate")
 
 

@@ -16,7 +16,7 @@ LENGTHS = [b"", b"+3", b"0x3", b"3, 3", b"-0", b"9223372036854775808", b"0" * 50
 @pytest.mark.parametrize("length", LENGTHS)
 def test_lengths_of_requests(length: bytes) -> None:
     with pytest.raises(Malformed):
-        request_head([*ASKS, (b"content-length", length)], ended=False, most_headers=100, longest=100)
+        request_head([*ASKS, (b"content-length", length)], ended=False, most_headers=100, longest=100, largest=10_000)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -1,6 +1,8 @@
 """
 What both sides of HTTP/2 need beside the h2 library: visitors', and that of local servers.
 
+library
+    its connection.
 frames
     what the library should not see, or sees too late.
 outlet

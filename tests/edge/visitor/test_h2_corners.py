@@ -264,3 +264,29 @@ def test_one_who_has_taken_all_that_there_is_waits_for_more_as_long_as_he_likes(
     visit.clock.advance(1000)
     assert heard(visit) == []
     visit.leave()
+
+
+def test_a_head_that_is_too_large_is_told_so_and_others_go_on(visit: H2Visit) -> None:
+    block = asks() + h2.literal(b"cookie", b"x" * 3000, index=True) + 6 * h2.indexed(62)
+    visit.protocol.dataReceived(h2.headers(1, block))
+    head, body = heard(visit)
+    assert b"431" in head.payload
+    assert b"16384 bytes" in body.payload
+    visit.protocol.dataReceived(h2.headers(3, asks()))
+    visit.stream.client_sends(OK)
+    assert kinds(visit) == [Kind.HEADERS, Kind.DATA]
+    visit.leave()
+
+
+def test_of_streams_that_are_long_over_nothing_is_remembered(visit: H2Visit) -> None:
+    """What comes for them is let pass, or answered with a reset as RFC 9113 5.1 has it."""
+    for stream in range(1, 3001, 2):
+        visit.protocol.dataReceived(h2.headers(stream, asks()))
+        visit.stream.client_sends(OK)
+    heard(visit)
+    visit.protocol.dataReceived(h2.window(1, 10) + h2.reset(1) + h2.data(3, b"x"))
+    (reset,) = heard(visit)
+    assert (reset.stream, reset.kind) == (3, Kind.RST_STREAM)
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    assert [each.kind for each in heard(visit)] == [Kind.GOAWAY]
+    visit.leave()

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -36,6 +35,7 @@ from pinggy.edge.counted import Counted
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import ServerFrames
+from pinggy.edge.h2.library import Connection
 from pinggy.edge.h2.outlet import Outlet, Sender
 from pinggy.edge.local.h2.lengths import HidingDecoder, shown
 from pinggy.edge.stream import Stream
@@ -109,7 +109,7 @@ class H2Upstream:
         self.why = answers.CLOSED
         self.served = 0
         self._stream = stream
-        self._h2 = H2Connection(_CONFIG)
+        self._h2 = Connection(_CONFIG)
         self._frames = self._h2.incoming_buffer = ServerFrames()
         self._h2.local_settings = Settings(
             client=True,

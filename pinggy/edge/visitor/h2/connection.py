@@ -8,7 +8,6 @@ them. What costs us and carries nothing is counted (`Flood`); what he does not r
 from __future__ import annotations
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -38,6 +37,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import PromptFrames
+from pinggy.edge.h2.library import Connection
 from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.h2.stream import RequestStream
@@ -77,7 +77,7 @@ class H2Visitor(protocol.Protocol):
         self._way = way
         self._stay = Stay(peer, self._cut, ended=self._part, most=MOST_STREAMS)
         self._limits = limits
-        self._h2 = H2Connection(_CONFIG)
+        self._h2 = Connection(_CONFIG)
         self._frames = self._h2.incoming_buffer = PromptFrames(server=True)
         self._h2.local_settings = Settings(
             client=False,
@@ -87,7 +87,8 @@ class H2Visitor(protocol.Protocol):
                 SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
             },
         )
-        self._h2.decoder.max_header_list_size = limits.head_bytes
+        # One that is somewhat too large is told so; to read it is dear for one that is much larger.
+        self._h2.decoder.max_header_list_size = 4 * limits.head_bytes
         self.outlet = Outlet(self._h2, self.is_full, self.flush)
         self._streams: dict[int, RequestStream] = {}
         self._deadline = Deadline(clock, self._idle)
@@ -183,6 +184,7 @@ class H2Visitor(protocol.Protocol):
                 ended=ended,
                 most_headers=self._limits.header_count,
                 longest=self._limits.target_bytes,
+                largest=self._limits.head_bytes,
             )
         except Malformed as malformed:
             self._bear()
