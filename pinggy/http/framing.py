@@ -27,7 +27,8 @@ _TRAILER_LINE = re.compile(rb"(%b):[\t\x20-\x7e\x80-\xff]*" % _WORD)
 # RFC 9110 6.5.1: not in trailers, where a reader may merge them into what the head has settled.
 NOT_IN_TRAILERS = frozenset(
     b"authorization connection content-length cookie forwarded host te trailer transfer-encoding upgrade "
-    b"x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split()
+    b"x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-forwarded-scheme "
+    b"x-forwarded-server x-forwarded-ssl x-pinggy-url".split()
 )
 
 Fed = tuple[bytes, bytes, bool]

@@ -254,20 +254,31 @@ class _Fields:
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "www-authenticate"})
 _OF_EVERY_CONNECTION = frozenset({"close", "keep-alive"})
+# What proxies say about a visitor. We do not say all of it, but some servers believe the rest before what we say (Rack:
+# X-Forwarded-Ssl and -Scheme before -Proto).
+OF_THE_VISITOR = frozenset(
+    {
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-scheme",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-pinggy-url",
+    }
+)
 # What `rewrite` may have to take off or to change, beside what the policy of a tunnel names.
-CHANGED = frozenset(
+CHANGED = OF_THE_VISITOR | frozenset(
     {
         "expect",
-        "forwarded",
         "proxy-connection",
         "set-cookie",
         "te",
         "transfer-encoding",
         "upgrade",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-pinggy-url",
     }
 )
 _LOOKED_AT = CHANGED | _CREDENTIALS | {"connection", "content-length", "host", "keep-alive"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pinggy.http.head import RequestHead, ResponseHead
+from pinggy.http.head import OF_THE_VISITOR, RequestHead, ResponseHead
 from pinggy.http.response_rules import own_cookie, own_cookies, ruled
 from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 
@@ -19,10 +19,9 @@ from pinggy.tunnel.policy import HeaderAction, HeaderRule, Policy
 Headers = list[tuple[str, str]]
 
 _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"})
-_OURS = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-pinggy-url"})
 # Neither Connection nor a rule of the client may take away what says where a message goes and where it ends.
 _KEPT = frozenset({"host", "content-length"})
-_DROPPED = _HOP | _OURS
+_DROPPED = _HOP | OF_THE_VISITOR
 _HOP_AND_COOKIES = _HOP | {"set-cookie"}
 _OUT_OF_REACH = _HOP | {"content-length", "trailer"}
 

@@ -16,7 +16,10 @@ from tests.fuzz.requests import HERE
 from tests.support.strict_http import End, Field, Message, read_exchange, read_request, read_requests
 
 _HOP = frozenset(b"connection keep-alive proxy-connection te transfer-encoding upgrade".split())
-OURS = frozenset(b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split())
+OURS = frozenset(
+    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto "
+    b"x-forwarded-scheme x-forwarded-server x-forwarded-ssl x-pinggy-url".split()
+)
 _KEPT = frozenset((b"host", b"content-length"))
 _FRAMES = frozenset((b"connection", b"upgrade", b"transfer-encoding"))
 _IDEMPOTENT = frozenset(b"GET HEAD OPTIONS TRACE PUT DELETE".split())

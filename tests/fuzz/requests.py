@@ -34,6 +34,7 @@ _FIELDS = (
     b"X-Forwarded-For: 10.0.0.1",
     b"X_Forwarded_For: 10.0.0.2",
     b"Forwarded: for=10.0.0.3",
+    b"X-Forwarded-Ssl: on",
     b"TE: trailers",
     b"Trailer: X-Sum",
     b"Keep-Alive: timeout=5",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from pinggy.http.head import parse_request, parse_response
+from pinggy.http.framing import NOT_IN_TRAILERS
+from pinggy.http.head import OF_THE_VISITOR, parse_request, parse_response
 from pinggy.http.rewrite import Visit, request_for_server, response_for_visitor, response_from_peer
 from pinggy.http.write import request_head, response_head
 from pinggy.tunnel.arguments import parse_policy
@@ -48,6 +49,11 @@ def test_a_head_passes_in_its_order_and_spelling() -> None:
         "X-Forwarded-For: 1.2.3.4",
         "x-forwarded-host: evil",
         "X-FORWARDED-PROTO: http",
+        "X-Forwarded-Port: 1",
+        "X-Forwarded-Prefix: //evil",
+        "X-Forwarded-Scheme: https",
+        "X-Forwarded-Server: evil",
+        "X-Forwarded-Ssl: on",
         "X-Pinggy-Url: http://evil/",
         "X_Forwarded_For: 1.2.3.4",
         "X-Forwarded_Proto: http",
@@ -58,6 +64,10 @@ def test_a_head_passes_in_its_order_and_spelling() -> None:
 )
 def test_headers_that_do_not_pass(header: str) -> None:
     assert onward("Host: x", header) == ["GET /a HTTP/1.1", "Host: x"]
+
+
+def test_what_is_said_of_a_visitor_does_not_come_in_his_trailers_either() -> None:
+    assert {name.encode() for name in OF_THE_VISITOR} <= NOT_IN_TRAILERS
 
 
 def test_headers_that_connection_names_do_not_pass() -> None:

@@ -27,7 +27,8 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*\Z")
 # RFC 9110 6.5.1: what frames, routes or authenticates a message is settled by its head.
 NOT_IN_TRAILERS = frozenset(
     b"authorization connection content-length cookie forwarded host te trailer transfer-encoding upgrade "
-    b"x-forwarded-for x-forwarded-host x-forwarded-proto x-pinggy-url".split()
+    b"x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-forwarded-scheme "
+    b"x-forwarded-server x-forwarded-ssl x-pinggy-url".split()
 )
 
 
