@@ -79,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         while length := int(self.rfile.readline(), 16):
             piece = self.rfile.read(length)
             self.rfile.readline()
+            self.server.received.put(piece)
             self.wfile.write(b"%x\r\n%s\r\n" % (length, piece))
         self.rfile.readline()
         self.wfile.write(b"0\r\n\r\n")
@@ -148,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
 class Site(ThreadingHTTPServer):
     """
     *pieces* are what is handed out, an empty one ends a response; *asked_for_pieces* has the Last-Event-ID of each who
-    asked for them, *closings* the codes and reasons by which WebSockets were closed.
+    asked for them, *received* each chunk of a PUT, *closings* the codes and reasons by which WebSockets were closed.
     """
 
     daemon_threads = True
@@ -159,6 +160,7 @@ class Site(ThreadingHTTPServer):
         self.cookies: tuple[str, ...] = ()
         self.pieces: SimpleQueue[bytes] = SimpleQueue()
         self.asked_for_pieces: SimpleQueue[str] = SimpleQueue()
+        self.received: SimpleQueue[bytes] = SimpleQueue()
         self.closings: SimpleQueue[tuple[int | None, str | None]] = SimpleQueue()
         self.may_read = threading.Event()
         self.may_read.set()

@@ -117,6 +117,18 @@ def test_an_upload_tells_of_its_progress_and_comes_whole(tab: Tab, own_site: Sit
     assert seen[-1] == size
 
 
+def test_each_piece_of_a_slow_upload_is_there_before_the_next_is_sent(tab: Tab, own_site: Site) -> None:
+    tab.value("""(() => {
+      const encoder = new TextEncoderStream(), words = {method: "PUT", body: encoder.readable, duplex: "half"};
+      window.writer = encoder.writable.getWriter();
+      window.answer = fetch("/echo", words).then(response => response.text());
+    })()""")
+    for number in range(5):
+        tab.value(f"writer.write('piece {number} ')")
+        assert own_site.received.get(timeout=PATIENCE) == f"piece {number} ".encode()
+    assert tab.value("writer.close().then(() => answer)") == "piece 0 piece 1 piece 2 piece 3 piece 4 "
+
+
 def test_each_piece_of_a_slow_response_is_there_before_the_next_is_sent(tab: Tab, own_site: Site) -> None:
     tab.value("""(async () => {
       const reader = (await fetch("/pieces")).body.pipeThrough(new TextDecoderStream()).getReader();
