@@ -46,6 +46,7 @@ class FakeStream:
 
     def attach(self, receiver: StreamReceiver) -> None:
         self.receiver = receiver
+        self.paused = False
         early, self._early = self._early, []
         for tell in early:
             tell(receiver)

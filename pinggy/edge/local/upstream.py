@@ -105,6 +105,9 @@ class Upstream:
         self.user = user
         if not self.served:
             self._stream.attach(self)
+            if self._paused:
+                # Before there was anything to pause: to be attached to is to be read.
+                self._stream.pause()
 
     def done(self) -> None:
         """The request of its user is done, and well: it may have another one."""
