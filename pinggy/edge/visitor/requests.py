@@ -40,8 +40,9 @@ class Requests:
         self.waiting = found[1]
         limits = self._limits
         head = parse_request(found[0], most_headers=limits.header_count, longest=limits.target_bytes)
-        self.in_body = head.framing != 0
-        self._body = body_of(head.framing) if self.in_body else None
+        if head.framing:
+            self.in_body = True
+            self._body = body_of(head.framing)
         self.trailers = ()
         return head
 

@@ -316,8 +316,10 @@ class WebVisitor(Protocol):
 
     def _is_answered(self) -> None:
         """The local server may take its time from here on."""
-        self._deadline.clear()
-        self._more_comes()
+        if self._half_closed:
+            self._more_comes()
+        else:
+            self._deadline.clear()
 
     def _more_comes(self) -> None:
         if self._half_closed:
