@@ -22,6 +22,8 @@ _AS_IT_IS = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 def is_call(head: RequestHead) -> bool:
     """Whether it is a call: application/grpc, with or without a format behind it, and not grpc-web."""
+    if head.method != "POST":
+        return False
     for name, value in head.headers:
         if name.lower() == "content-type":
             return value[:16].lower() == _TYPE and value[16:17] in ("", "+", ";", " ")

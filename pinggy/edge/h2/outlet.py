@@ -23,7 +23,7 @@ class Sender(Protocol):
     @property
     def number(self) -> int: ...
 
-    def next_piece(self, room: int) -> tuple[bytes, bool]:
+    def next_piece(self, room: int) -> tuple[bytes | memoryview, bool]:
         """At most *room* bytes, and whether the stream ends with them."""
         ...
 

@@ -160,7 +160,7 @@ class H2Exchange:
     def is_empty(self) -> bool:
         return not self._pending
 
-    def next_piece(self, room: int) -> tuple[bytes, bool]:
+    def next_piece(self, room: int) -> tuple[bytes | memoryview, bool]:
         pending = self._pending
         if not pending or not room:
             return b"", False
@@ -170,7 +170,7 @@ class H2Exchange:
             piece = piece[:room]
         self._keep(piece)
         self._said_end = self._ended and not pending and not self._trailers
-        return bytes(piece), self._said_end
+        return piece, self._said_end
 
     def piece_sent(self) -> None:
         if self._pending or self._over:

@@ -124,8 +124,7 @@ class RequestStream:
         if self._ended:
             return
         if self._due:
-            # Ended by trailers; by content alone, the library has seen it. Whoever waits for the rest behind us would
-            # take another request for it.
+            # By trailers; else the library has seen it. Who waits for the rest would take another request for it.
             self._cancel()
             self._reset(ErrorCodes.PROTOCOL_ERROR)
             return
@@ -179,15 +178,13 @@ class RequestStream:
         if self._head is not None and is_call(self._head):
             self._is_call = True
             self._deadline.clear()
-        early = bytes(self._early)
-        self._early.clear()
+        early, self._early = bytes(self._early), bytearray()
         exchange.begin(self, early, ended=self._ended and not self._trailers)
         if self._ended and self._trailers and self._exchange is exchange:
             exchange.end(self._trailers)
         if self._connection.is_full():
             self.wire_full()
         self.regulate()
-        self._connection.flush()
 
     def answered(self, answer: Answer) -> None:
         self.refuse(answer)
@@ -222,7 +219,8 @@ class RequestStream:
         self._begin(response_fields(head.status, headers), ends=self._left == 0)
         if content:
             self._queue(content)
-        self._connection.flush()
+        else:
+            self._connection.flush()
 
     def content(self, data: bytes) -> None:
         if not self._over:
@@ -253,6 +251,8 @@ class RequestStream:
         self._begin(fields, ends=not body)
         if body:
             self._queue(body)
+        else:
+            self._connection.flush()
         self._finish()
 
     def again(self) -> None:
@@ -264,7 +264,7 @@ class RequestStream:
         self._reset(ErrorCodes.INTERNAL_ERROR)
 
     def regulate(self) -> None:
-        if self._exchange is None or not self._exchange.full:
+        if self._held and (self._exchange is None or not self._exchange.full):
             self._credit()
             self._connection.flush()
 
@@ -274,7 +274,7 @@ class RequestStream:
     def is_empty(self) -> bool:
         return not self._pending
 
-    def next_piece(self, room: int) -> tuple[bytes, bool]:
+    def next_piece(self, room: int) -> tuple[bytes | memoryview, bool]:
         pending = self._pending
         if not pending or not room:
             return b"", False
@@ -288,7 +288,7 @@ class RequestStream:
         else:
             ends = self._complete and not (pending or self._trailers or self._rejected)
         self._said_end = ends
-        return bytes(piece), ends
+        return piece, ends
 
     def piece_sent(self) -> None:
         if self._patience is not None and not self._over:
@@ -344,6 +344,7 @@ class RequestStream:
         if self._rejected:
             self._reset(ErrorCodes.PROTOCOL_ERROR)
             return
+        is_quiet = self._said_end and self._ended and not self._held
         if not self._said_end:
             self._said_end = True
             if self._trailers:
@@ -359,7 +360,8 @@ class RequestStream:
             self._deadline.set(self._connection.linger_seconds)
             self._route.close()
             self._credit()
-        self._connection.flush()
+        if not is_quiet:
+            self._connection.flush()
 
     def _reset(self, code: ErrorCodes) -> None:
         if not self._over:
