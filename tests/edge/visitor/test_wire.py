@@ -30,13 +30,14 @@ MUCH = bytes(16 * 1024 * 1024)
 class Says(Protocol):
     """Says much, and then *ends*."""
 
-    def __init__(self, ends: Callable[[Wire], None]) -> None:
+    def __init__(self, ends: Callable[[Wire], None], patience: float = 60.0) -> None:
         self._ends = ends
+        self._patience = patience
         self.lost: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self.wire = Wire(self.transport, self, secure=False, clock=reactor, patience=60.0)
+        self.wire = Wire(self.transport, self, secure=False, clock=reactor, patience=self._patience)
         self.wire.start()
         self.wire.send(MUCH)
         assert self.wire.full
@@ -49,7 +50,7 @@ class Says(Protocol):
         """Nor then."""
 
     def wire_stalled(self) -> None:
-        """He will read in time."""
+        self.wire.abort()
 
     def wire_finishing(self) -> None:
         """No time is kept."""
@@ -74,6 +75,16 @@ async def test_it_comes_when_he_has_read_all(ends: Callable[[Wire], None]) -> No
     assert await in_thread(reads) == len(MUCH)
     says.wire.finish(linger=False)
     await says.lost
+    await port.stopListening()
+
+
+@pytest.mark.parametrize("ends", [lambda wire: None, lambda wire: wire.finish(linger=True)])
+@pytest_twisted.ensureDeferred
+async def test_one_who_reads_nothing_is_not_waited_for(ends: Callable[[Wire], None]) -> None:
+    says = Says(ends, patience=0.01)
+    port = reactor.listenTCP(0, Factory.forProtocol(lambda: says), interface="127.0.0.1")
+    with connect(port.getHost().port):
+        await says.lost
     await port.stopListening()
 
 
