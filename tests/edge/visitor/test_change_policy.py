@@ -339,6 +339,20 @@ def test_an_http2_visitor_is_cut_whatever_he_does() -> None:
     assert not visit.shop.tunnel.present
 
 
+def test_an_http2_visitor_whose_stream_is_being_opened_is_cut() -> None:
+    client = FakeClient(slow=True)
+    visit = H2Visit(live_forwarding(client))
+    number = visit.ask()
+    visit.shop.tunnel.change_policy(OUT)
+    visit.exchange()
+    assert visit.fields(number)[":status"] == "403"
+    stream = FakeStream()
+    client.asked[0].callback(stream)
+    assert stream.aborted
+    assert not stream.written
+    visit.leave()
+
+
 def test_he_keeps_what_other_tunnels_give_him_over_the_same_connection() -> None:
     blogger = FakeClient()
     shop, blog = live_forwarding(), live_forwarding(blogger, name="blog")
