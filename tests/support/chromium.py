@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -170,6 +172,8 @@ def chromium(*trusted: Path) -> Iterator[Browser]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # Debian's program is a script that starts it: both are ended as one group.
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -177,7 +181,7 @@ def chromium(*trusted: Path) -> Iterator[Browser]:
             with websocket(_address(process.stderr), max_size=None, proxy=None) as connection:
                 yield Browser(connection)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _digest_of_key(certificate: Path) -> str:
