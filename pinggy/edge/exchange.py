@@ -113,6 +113,10 @@ class Exchange(Protocol):
         """The visitor is gone, or what he sends is no request any more."""
         ...
 
+    def leave(self) -> None:
+        """He has left in good order: bytes of another protocol that he sent before still go on."""
+        ...
+
     def pause(self) -> None:
         """The visitor takes no more for now."""
         ...

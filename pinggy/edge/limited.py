@@ -58,6 +58,10 @@ class LimitedExchange:
         self._over = True
         self._exchange.cancel()
 
+    def leave(self) -> None:
+        self._over = True
+        self._exchange.leave()
+
     def pause(self) -> None:
         self._exchange.pause()
 

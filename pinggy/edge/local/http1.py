@@ -117,6 +117,11 @@ class Http1Exchange:
     def cancel(self) -> None:
         self._leave(abort=True)
 
+    def leave(self) -> None:
+        if self._raw and self._upstream is not None:
+            self._upstream.end()
+        self._leave(abort=not self._raw)
+
     def pause(self) -> None:
         if self._upstream is not None:
             self._upstream.pause()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -76,11 +77,10 @@ class WebVisitor(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self._wire = Wire(
-            self.transport, self, secure=self._over_tls, clock=self._clock, patience=self._limits.body_seconds
-        )
+        limits = self._limits
+        self._wire = Wire(self.transport, self, secure=self._over_tls, clock=self._clock, patience=limits.body_seconds)
         self._reply = Reply(self._wire)
-        self._deadline.set(self._limits.head_seconds)
+        self._deadline.set(limits.head_seconds)
         self._wire.start()
 
     def dataReceived(self, data: bytes) -> None:
@@ -110,6 +110,8 @@ class WebVisitor(Protocol):
         self._requests.waiting = b""
         self._deadline.stop()
         self._wire.lost()
+        if self._exchange is not None and reason.check(ConnectionDone) is not None:
+            self._exchange.leave()
         self._cancel()
         self._route.close()
         self._stay.leave()

@@ -249,7 +249,7 @@ def test_a_websocket_passes_two_edges_and_may_be_silent_there(other: Asked) -> N
     near.leave()
     stream.abort()
     far.closes()
-    assert client.opened[0].aborted
+    assert client.opened[0].over
 
 
 # -- of one who has come by another edge -------------------------------------------------------------------------

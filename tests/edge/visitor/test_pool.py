@@ -185,7 +185,7 @@ def test_an_upgraded_stream_is_never_used_again() -> None:
     visit.say(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: chat\r\n\r\n")
     visit.stream.client_sends(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
     visit.transport.closes()
-    assert visit.stream.aborted
+    assert visit.stream.over
     assert len(visit.shop.pool) == 0
     visit.leave()
 

@@ -419,6 +419,30 @@ def test_what_a_visitor_says_early_and_his_end_come_in_that_order() -> None:
     visit.leave()
 
 
+@pytest.mark.parametrize("words", [(), ("x:limit:1k",)], ids=["plain", "limited"])
+def test_the_last_word_of_one_who_closes_tls_still_goes_on(words: tuple[str, ...]) -> None:
+    visit = Visit(live_forwarding(FakeClient(), policy=parse_policy(words)), secure=True)
+    visit.say(WEBSOCKET)
+    visit.stream.client_sends(SWITCHING)
+    visit.stream.client_is_full()
+    visit.say(b"bye")
+    visit.transport.closes()
+    assert visit.asked().endswith(b"bye")
+    assert visit.stream.ended
+    assert visit.stream.closed
+    assert not visit.stream.aborted
+    visit.leave()
+
+
+def test_one_whose_websocket_is_reset_has_said_nothing_more() -> None:
+    visit = Visit(secure=True)
+    visit.say(WEBSOCKET)
+    visit.stream.client_sends(SWITCHING)
+    visit.transport.resets()
+    assert visit.stream.aborted
+    visit.leave()
+
+
 def test_an_upgrade_that_the_local_server_ends_first() -> None:
     visit = Visit()
     visit.say(WEBSOCKET)

@@ -111,6 +111,9 @@ class H2Exchange:
     def cancel(self) -> None:
         self._leave(ErrorCodes.CANCEL)
 
+    def leave(self) -> None:
+        self.cancel()
+
     def pause(self) -> None:
         self._paused = True
 
