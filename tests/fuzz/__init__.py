@@ -17,6 +17,8 @@ h2_requests, h2_edge
     the same for a visitor over HTTP/2: many requests at once, and what a strict reader takes them for.
 h2_local
     the same for a local server that speaks HTTP/2.
+h2_order
+    frames of a visitor in any order, amid all else that happens to an edge.
 sockets
     visitors and local servers over TCP, for a real edge between them (``tests/system/test_bad_input_http``).
 

@@ -1,6 +1,7 @@
 """
 ``python -m tests.fuzz --minutes M``: cases from a seed on, for so long. ``--seed N`` without minutes: that one again.
-Each seed is a case of HTTP/1.1, one by another edge, and one of HTTP/2 on each side of the edge.
+Each seed is a case of HTTP/1.1, one by another edge, one of HTTP/2 on each side of the edge,
+and one of its frames in any order.
 
 The exit status is 0 where all holds. Each case that does not is printed with its seed, up to ten.
 """
@@ -15,6 +16,7 @@ import time
 from tests.fuzz.cases import run, run_by_another
 from tests.fuzz.h2_edge import run_h2
 from tests.fuzz.h2_local import run_local
+from tests.fuzz.h2_order import run_order
 from tests.fuzz.oracle import Wrong
 
 _MOST_FOUND = 10
@@ -29,7 +31,7 @@ def main() -> int:
     until = time.monotonic() + 60 * arguments.minutes
     seed, found = first, 0
     while True:
-        for case in (run, run_by_another, run_h2, run_local):
+        for case in (run, run_by_another, run_h2, run_local, run_order):
             try:
                 case(seed)
             except Wrong as wrong:

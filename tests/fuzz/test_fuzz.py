@@ -11,6 +11,7 @@ import pytest
 from tests.fuzz.cases import judge, run, run_by_another
 from tests.fuzz.h2_edge import run_h2
 from tests.fuzz.h2_local import run_local
+from tests.fuzz.h2_order import run_order
 from tests.fuzz.mutations import POISON
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop.a.example\r\n\r\n"
@@ -42,6 +43,12 @@ def test_it_is_so_by_another_edge_too(first: int) -> None:
 def test_what_a_local_server_says_over_http_2_is_what_the_visitor_hears_or_broken(first: int) -> None:
     for seed in range(first, first + 100):
         run_local(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_whatever_the_order_of_frames_nothing_breaks_and_nothing_stays_behind(first: int) -> None:
+    for seed in range(first, first + 100):
+        run_order(seed)
 
 
 @pytest.mark.parametrize("data", [GET + POST, POST + CHUNKS, CHUNKS + GET], ids=["length", "both", "chunks"])

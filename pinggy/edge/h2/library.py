@@ -7,8 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 from h2.connection import ConnectionInputs, H2Connection
+from h2.exceptions import NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError
 from h2.stream import StreamInputs
 from hyperframe.frame import DataFrame
+
+# What is raised where the other side has taken a stream back, until that is said: the library may have forgotten the
+# stream, and take its number for that of a new one.
+TAKEN_BACK = (NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError)
 
 
 class Connection(H2Connection):

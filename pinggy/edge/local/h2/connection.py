@@ -25,7 +25,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import H2Error, NoSuchStreamError
+from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 from twisted.internet.interfaces import IReactorTime
@@ -35,7 +35,7 @@ from pinggy.edge.counted import Counted
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import ServerFrames
-from pinggy.edge.h2.library import Connection
+from pinggy.edge.h2.library import TAKEN_BACK, Connection
 from pinggy.edge.h2.outlet import Outlet, Sender
 from pinggy.edge.local.h2.lengths import HidingDecoder, shown
 from pinggy.edge.stream import Stream
@@ -199,7 +199,7 @@ class H2Upstream:
         if not self.over:
             try:
                 what()
-            except NoSuchStreamError:
+            except TAKEN_BACK:
                 """The server has reset the stream, and that will be said in a moment."""
 
     # -- between requests ----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from h2.events import (
     UnknownFrameReceived,
     WindowUpdated,
 )
-from h2.exceptions import H2Error, NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError
+from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 from twisted.internet import protocol
@@ -37,7 +37,7 @@ from pinggy.edge.client import Peer
 from pinggy.edge.deadline import Deadline
 from pinggy.edge.h2.floods import Flood
 from pinggy.edge.h2.frames import PromptFrames
-from pinggy.edge.h2.library import Connection
+from pinggy.edge.h2.library import TAKEN_BACK, Connection
 from pinggy.edge.h2.outlet import Outlet
 from pinggy.edge.tunnels import LiveTunnel
 from pinggy.edge.visitor.h2.stream import RequestStream
@@ -58,8 +58,6 @@ _CONFIG = H2Configuration(
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
-# What is sent to a stream that he has taken back: the library may have forgotten it, and take it for one of ours.
-_TAKEN_BACK = (NoSuchStreamError, StreamIDTooLowError, TooManyStreamsError)
 # RFC 9113 6.5.2. What a stream and what a connection may send before any of it has gone on.
 MOST_STREAMS = 100
 STREAM_WINDOW = 256 * 1024
@@ -239,21 +237,21 @@ class H2Visitor(protocol.Protocol):
         if not self._closing:
             try:
                 self._h2.send_headers(number, fields, end_stream=ends)
-            except _TAKEN_BACK:
+            except TAKEN_BACK:
                 """It will be said in a moment."""
 
     def end_stream(self, number: int) -> None:
         if not self._closing:
             try:
                 self._h2.end_stream(number)
-            except _TAKEN_BACK:
+            except TAKEN_BACK:
                 """As above."""
 
     def reset(self, number: int, code: ErrorCodes) -> None:
         if not self._closing:
             try:
                 self._h2.reset_stream(number, code)
-            except _TAKEN_BACK:
+            except TAKEN_BACK:
                 """As above."""
 
     def flush(self) -> None:
