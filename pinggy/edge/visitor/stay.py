@@ -60,7 +60,11 @@ class Stay:
             before.policy = policy
             return True
         while len(self._present) >= self._most:
-            self._leave(next(iter(self._present)))
+            first = next(iter(self._present))
+            if self._most > 1:
+                # A request of his may go on there, where he would not be known to be.
+                self._cut(first)
+            self._leave(first)
         presence = tunnel.enter(self.peer.host, partial(self._cut, tunnel), self._ended)
         self._present[tunnel] = _Presence(presence, policy)
         return True

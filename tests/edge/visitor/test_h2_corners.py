@@ -11,6 +11,7 @@ from hyperframe.frame import SettingsFrame
 
 from pinggy.edge.h2.floods import BURST
 from pinggy.edge.h2.frames import PromptFrames
+from pinggy.edge.visitor.h2.connection import MOST_STREAMS
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit
@@ -289,4 +290,23 @@ def test_of_streams_that_are_long_over_nothing_is_remembered(visit: H2Visit) -> 
     assert (reset.stream, reset.kind) == (3, Kind.RST_STREAM)
     visit.protocol.dataReceived(h2.headers(1, asks()))
     assert [each.kind for each in heard(visit)] == [Kind.GOAWAY]
+    visit.leave()
+
+
+def test_whoever_goes_round_many_tunnels_stays_at_none_of_them_unseen() -> None:
+    """A whitelist that changes could not cut him off from where he is not known to be."""
+    others = [live_forwarding(FakeClient(), name=f"other{number}") for number in range(MOST_STREAMS)]
+    visit = H2Visit(live_forwarding(FakeClient()), *others)
+    visit.raw = bytearray()
+    visit.protocol.dataReceived(h2.headers(1, asks()))
+    visit.stream.client_sends(b"HTTP/1.1 200 OK\r\n\r\nendless")
+    heard(visit)
+    for number, other in enumerate(others):
+        fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/")]
+        host = f"{other.forwarding.name}.a.example".encode()
+        visit.protocol.dataReceived(h2.headers(2 * number + 3, h2.block([*fields, (b":authority", host)])))
+        assert isinstance(other.tunnel.client, FakeClient)
+        other.tunnel.client.opened[0].client_sends(OK)
+    assert [each.kind for each in heard(visit) if each.stream == 1] == [Kind.RST_STREAM]
+    assert visit.stream.aborted
     visit.leave()
