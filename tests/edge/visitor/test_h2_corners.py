@@ -12,6 +12,7 @@ from hyperframe.frame import SettingsFrame
 from pinggy.edge.h2.floods import BURST
 from pinggy.edge.h2.frames import PromptFrames
 from pinggy.edge.visitor.h2.connection import MOST_STREAMS
+from pinggy.edge.visitor.limits import WebLimits
 from pinggy.tunnel.arguments import parse_policy
 from pinggy.tunnel.endings import ClientLeft
 from tests.edge.visitor.h2_visits import H2Visit
@@ -310,3 +311,11 @@ def test_whoever_goes_round_many_tunnels_stays_at_none_of_them_unseen() -> None:
     assert [each.kind for each in heard(visit) if each.stream == 1] == [Kind.RST_STREAM]
     assert visit.stream.aborted
     visit.leave()
+
+
+def test_one_who_does_not_read_what_his_socket_has_is_cut_off(visit: H2Visit) -> None:
+    visit.transport.is_full()
+    visit.clock.advance(WebLimits().body_seconds - 1)
+    assert not visit.transport.aborted
+    visit.clock.advance(1)
+    assert visit.transport.aborted
