@@ -154,8 +154,8 @@ class Wire:
         self._stalling.set(self._patience)
 
     def _look(self) -> None:
-        if unsent(self._transport) < self._unsent:
-            # He is slow, but he reads.
+        if unsent(self._transport) != self._unsent:
+            # He is slow, but he reads; or there is more than there was, of what was on its way.
             self._wait()
         else:
             self._user.wire_stalled()

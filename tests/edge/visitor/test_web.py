@@ -282,6 +282,20 @@ def test_the_connection_closes_only_when_the_visitor_has_read_all() -> None:
     visit.leave()
 
 
+def test_what_still_comes_to_one_who_does_not_read_is_no_sign_of_either() -> None:
+    visit = Visit()
+    visit.say(GET)
+    visit.transport.dataBuffer = bytes(100)
+    visit.transport.is_full()
+    visit.transport.dataBuffer = bytes(2000)
+    visit.clock.advance(WebLimits().body_seconds)
+    assert not visit.transport.aborted
+    visit.clock.advance(WebLimits().body_seconds)
+    assert visit.transport.aborted
+    visit.transport.closes()
+    visit.leave()
+
+
 @pytest.mark.parametrize(
     "response",
     [OK, OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nh"],
