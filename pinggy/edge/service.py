@@ -24,7 +24,7 @@ from pinggy.edge.core_client import CoreClient
 from pinggy.edge.dormant import Dormants
 from pinggy.edge.drain import EdgeDrain
 from pinggy.edge.elsewhere import Elsewhere, NothingElsewhere, Told
-from pinggy.edge.keepalive import probe_visitors
+from pinggy.edge.inherited import let_inherit
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.linger import LINGER
 from pinggy.edge.metrics import EdgeMetrics
@@ -296,7 +296,7 @@ class EdgeService(Service):
                     f"The setting listen.public names {socket.host}:{socket.port}, where nothing can listen: "
                     f"{error.socketError}."
                 ) from error
-            probe_visitors(listening)
+            let_inherit(listening)
             self._listening.append(listening)
 
     def drain(self) -> Deferred[None]:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from pinggy.certificates.context import H2, HTTP_1_1
@@ -94,7 +93,6 @@ class PublicPort(ServerFactory):
         return Arrival(partial(self._outside, peer), self._clock, left)
 
     def _outside(self, peer: Peer, arrival: Arrival, said: Speech) -> IProtocol | None:
-        cast(ITCPTransport, arrival.transport).setTcpNoDelay(True)
         peer = met(peer, arrival.transport)
         match said:
             case Speech.SSH:

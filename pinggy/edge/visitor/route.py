@@ -98,7 +98,7 @@ class Route:
         self._secured = secured
         self._face = face
         self._stay = stay
-        self._visit = Visit(address=str(stay.address), secure=secure)
+        self._visit = Visit(address=stay.text, secure=secure)
         self._clock = clock
         self._visited: LiveTunnel | None = None
         self._own: Upstream | None = None

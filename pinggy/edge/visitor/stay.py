@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 from pinggy.edge.client import Peer
 from pinggy.edge.local.h2.pool import H2Pool
@@ -31,7 +31,7 @@ class Stay:
     HTTP/2 many at once.
     """
 
-    __slots__ = ("_cut", "_ended", "_most", "_present", "address", "peer")
+    __slots__ = ("_cut", "_ended", "_most", "_present", "address", "peer", "text")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Stay:
         most: int = 1,
     ) -> None:
         self.peer = peer
-        self.address = _address(peer)
+        self.address, self.text = _read(peer.host)
         self._cut = cut
         self._ended = ended
         self._most = most
@@ -97,7 +97,9 @@ class Stay:
             pool.close()
 
 
-def _address(peer: Peer) -> Address:
-    address = ipaddress.ip_address(peer.host)
+@lru_cache(maxsize=4096)
+def _read(host: str) -> tuple[Address, str]:
+    """A visitor's address, and how it is written; most of them come more than once."""
+    address = ipaddress.ip_address(host)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    return mapped or address, str(mapped or address)

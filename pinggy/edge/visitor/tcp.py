@@ -11,14 +11,14 @@ from typing import Any, cast
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTCP, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTCP, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pinggy.edge.client import Peer
 from pinggy.edge.elsewhere import Away, Elsewhere, Here, Mode, NothingElsewhere, NotReached, Nowhere, Passage, Passed
-from pinggy.edge.keepalive import probe_visitors
+from pinggy.edge.inherited import let_inherit
 from pinggy.edge.limits import ConnectionLimit
 from pinggy.edge.ports import PortTaken
 from pinggy.edge.relay import Relay
@@ -99,7 +99,7 @@ class TcpPorts:
             listening = self._reactor.listenTCP(port, visitors, _BACKLOG, self._interface)
         except CannotListenError:
             raise PortTaken(port) from None
-        probe_visitors(listening)
+        let_inherit(listening)
         bound = TcpPort(visitors, listening, self.clock, self._closed)
         self._open[bound.port] = bound
         return bound
@@ -204,7 +204,6 @@ class TcpVisitor(Doorway):
         self._left = left
 
     def connectionMade(self) -> None:
-        cast(ITCPTransport, self.transport).setTcpNoDelay(True)
         relay = Relay(self._live.tunnel, self._clock)
         self.hand_over(relay)
         relay_to(self._live, met(self._peer, self.transport), relay, self._clock)
@@ -227,7 +226,6 @@ class _TcpPassenger(Doorway):
     def connectionMade(self) -> None:
         self._transport = cast(Any, self.transport)
         self._peer = met(self._peer, self.transport)
-        self._transport.setTcpNoDelay(True)
         self._transport.pauseProducing()
         passage = Passage(name=self._place.name, mode=Mode.TCP, visitor=self._peer)
         self._waiting = reach = self._ports.elsewhere.reach(passage)

@@ -110,7 +110,6 @@ def test_the_chosen_protocol_gets_the_bytes_in_one_piece(still_edge: Edge) -> No
     assert visitor.value() == b""
     visitor.sends(b"x\n")
     assert visitor.value() == b"web 192.0.2.7 False None: GET / x\n"
-    assert visitor.no_delay
     assert visitor.disconnecting
     assert still_edge.clock.getDelayedCalls() == []
 

@@ -1,7 +1,10 @@
 """
-TCP keepalive for whoever connects: one who is gone without a word is found out, however little there is to be said.
+What the sockets of those who connect inherit from the one that listens, so that it costs nothing for each.
 
-An idle WebSocket may stay for days, so no timeout ends it; and what a visitor's phone or router forgot would stay too.
+TCP keepalive: one who is gone without a word is found out, however little there is to be said. An idle WebSocket may
+stay for days, so no timeout ends it; and what a visitor's phone or router forgot would stay too.
+
+No delay: small answers are not held back until earlier ones are acknowledged (RFC 896).
 """
 
 from __future__ import annotations
@@ -18,14 +21,12 @@ INTERVAL = 15
 PROBES = 4
 
 
-def probe_visitors(listening: IListeningPort) -> None:
-    """
-    Of all who connect to *listening* from now on: their sockets inherit it, which costs nothing. Where there are no
-    sockets, in memory, nobody is lost.
-    """
+def let_inherit(listening: IListeningPort) -> None:
+    """For all who connect to *listening* from now on. In memory, where there are no sockets, there is nothing to do."""
     if not isinstance(listening, Port):
         return
     listener = listening.socket
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, INTERVAL)
