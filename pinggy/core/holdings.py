@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pinggy.core.compare import YOUNG
 from pinggy.core.report_book import HeldName
 from pinggy.wire.messages import Holding
+
+# Seconds after a grant in which its edge may not serve it yet, by what it says: the answer to `authorize` (15 at the
+# most), the record (5), the probe (3) and `live` (15) come before, and the report has been on its way (15).
+OPENING = 60.0
 
 # A name, and the epoch by which somebody has it.
 Name = tuple[str, int]
@@ -28,7 +31,7 @@ class Compared:
 def compare(reported: Collection[Holding], ledger: Collection[HeldName]) -> Compared:
     """
     The differences, but for what is on its way: a grant that is young or not live yet, and a name that its own tunnel
-    is about to get by a newer epoch.
+    is about to get by a newer epoch. Were the opening of a name missed, and then its release, it would be missed twice.
     """
     held = {key_of(each) for each in reported}
     known = {key_of(each) for each in ledger}
@@ -39,7 +42,7 @@ def compare(reported: Collection[Holding], ledger: Collection[HeldName]) -> Comp
             for each in reported
             if key_of(each) not in known and coming.get((each.tunnel, each.name), 0) <= each.epoch
         ),
-        missed=tuple(each for each in ledger if each.live and each.age >= YOUNG and key_of(each) not in held),
+        missed=tuple(each for each in ledger if each.live and each.age >= OPENING and key_of(each) not in held),
     )
 
 

@@ -9,10 +9,11 @@ each grant has an epoch of its own. So, of what a report says:
   on its way, or this report older than it, and not while its successor is awaited (`handovers`).
 * A name that the edge serves for a tunnel which lives, but does not have it, was withdrawn by a release (the report is
   older), or the books differ. A name that is live in the ledger and not served was released just then (the ledger
-  will hear of it), or its `live` is being answered (the edge will serve it), or the books differ. Each message of an
-  edge is over in 15 s, answered or undone. So what two reports say alike, one after the other, is no message on its
-  way: it is a difference. Twice the same report, as after a cut connection, is one: half of the interval must lie
-  between them.
+  will hear of it), or its `live` is being answered (the edge will serve it; so none is missed whose opening may be on
+  its way, `holdings`), or the books differ. Each message of an edge is over in 15 s, answered or undone. So what two
+  reports say alike, one after the other, is no message on its way: it is a difference. Not alike is a name that was
+  missed, and then served in vain: it was opened, and withdrawn. Twice the same report, as after a cut connection, is
+  one: half of the interval must lie between them.
 
 What is ended is looked at again under its tunnel's lock: whoever has changed it meanwhile is right. A report in several
 messages says of each which names it is about, so that none stands for what another one says: they may even reach
@@ -24,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
+from typing import Literal
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -49,6 +51,9 @@ _TUNNEL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_-]{0,63}", re.ASCII)
 _HIGHEST_EPOCH = 2**63 - 1
 
+# What is wrong with a name, and which: to serve one and the same in vain, and not to serve it, are two things.
+Suspect = tuple[Literal["unknown-name", "not-held"], Key]
+
 
 class _Mending:
     """
@@ -56,11 +61,11 @@ class _Mending:
     into *said*, as its sentence and its kind.
     """
 
-    def __init__(self, ledger: Transaction, edge: EdgeEntry, due: Collection[Key], said: dict[str, str]) -> None:
+    def __init__(self, ledger: Transaction, edge: EdgeEntry, due: Collection[Suspect], said: dict[str, str]) -> None:
         self._ledger = ledger
         self._edge = edge
         self._due = due
-        self.suspects: set[Key] = set()
+        self.suspects: set[Suspect] = set()
         self.orders: list[NewOrder] = []
         # Tunnels that have lost names, by which the zone is cleaned.
         self.lost: set[str] = set()
@@ -68,11 +73,13 @@ class _Mending:
 
     async def mend(self, found: Compared) -> None:
         odd = await self._close_unknown(found.strange[:_MOST_MENDED])
-        self.suspects = {*map(key_of, odd), *map(key_of, found.missed)}
-        believed = {key for key in self.suspects if key in self._due}
-        for tunnel in sorted({tunnel for tunnel, _, _ in believed})[:_MOST_MENDED]:
-            held = {(name, epoch) for of, name, epoch in map(key_of, odd) if of == tunnel}
-            await self._mend_tunnel(tunnel, held, {key[1:] for key in believed if key[0] == tunnel})
+        self.suspects = {("unknown-name", key_of(each)) for each in odd}
+        self.suspects |= {("not-held", key_of(each)) for each in found.missed}
+        believed = {suspect for suspect in self.suspects if suspect in self._due}
+        for tunnel in sorted({tunnel for _, (tunnel, _, _) in believed})[:_MOST_MENDED]:
+            strange = {key[1:] for kind, key in believed if kind == "unknown-name" and key[0] == tunnel}
+            missing = {key[1:] for kind, key in believed if kind == "not-held" and key[0] == tunnel}
+            await self._mend_tunnel(tunnel, strange, missing)
 
     async def _close_unknown(self, strange: Sequence[Holding]) -> list[Holding]:
         """Order that tunnels which are over be closed; the answer is what is held for live ones."""
@@ -87,14 +94,14 @@ class _Mending:
             self.orders.append(NewOrder(edge=self._edge.name, order=close))
         return [each for each in strange if each.tunnel not in fates]
 
-    async def _mend_tunnel(self, tunnel: str, held: set[Name], believed: set[Name]) -> None:
+    async def _mend_tunnel(self, tunnel: str, strange: set[Name], missing: set[Name]) -> None:
         """Under its lock: what was found may be so no longer."""
         entry = await self._ledger.tunnel(tunnel)
         if entry is None or entry.edge != self._edge.name:
             return
         has = [each.forwarding for each in await self._ledger.forwardings(tunnel)]
-        strange = (held & believed) - {(each.name, each.epoch) for each in has}
-        missed = [each for each in has if (each.name, each.epoch) in believed - held]
+        strange = strange - {(each.name, each.epoch) for each in has}
+        missed = [each for each in has if (each.name, each.epoch) in missing]
         for name, epoch in sorted(strange):
             self._say("unknown-name", f"{_serves(tunnel, name, epoch)}, which does not have it")
         for lost in missed:
@@ -139,7 +146,7 @@ class Reconciler:
         self._interval = interval
         self._metrics = metrics or CoreMetrics()
         # By edge: when it first said what cannot be told yet from a message on its way.
-        self._suspects: dict[str, dict[Key, float]] = {}
+        self._suspects: dict[str, dict[Suspect, float]] = {}
 
     def report(self, edge: EdgeEntry, message: Report) -> Deferred[Done]:
         """
@@ -171,16 +178,16 @@ class Reconciler:
 
         return self._ledger.transact(work).addCallback(committed)
 
-    def _due(self, edge: str) -> set[Key]:
+    def _due(self, edge: str) -> set[Suspect]:
         """What *edge* has said long enough ago to be believed if it says it now."""
         before = self._clock.seconds() - self._interval / 2
-        return {key for key, since in self._suspects.get(edge, {}).items() if since <= before}
+        return {suspect for suspect, since in self._suspects.get(edge, {}).items() if since <= before}
 
-    def _suspect(self, edge: str, message: Report, found: Iterable[Key]) -> None:
+    def _suspect(self, edge: str, message: Report, found: Iterable[Suspect]) -> None:
         now = self._clock.seconds()
         before = self._suspects.pop(edge, {})
-        others = {key: since for key, since in before.items() if not _is_about(message, key[1])}
-        kept = others | {key: before.get(key, now) for key in found}
+        others = {suspect: since for suspect, since in before.items() if not _is_about(message, suspect[1][1])}
+        kept = others | {suspect: before.get(suspect, now) for suspect in found}
         if kept:
             self._suspects[edge] = dict(list(kept.items())[:_MOST_SUSPECTS])
 

@@ -13,6 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
+from pinggy.core.holdings import OPENING
 from pinggy.core.reconcile import SETTLED
 from pinggy.edge.core_client import CoreClient
 from pinggy.settings import Secret
@@ -58,7 +59,7 @@ class Edge:
         tunnel = tunnel_id()
         answer = await self.client.authorize(ask(*wants, tunnel=tunnel, by=self.token))
         await self.client.live(Live(tunnel=tunnel, numbers=tuple(want.number for want in wants)))
-        self.core.age(20)
+        self.core.age(OPENING)
         return tunnel, tuple(granted(answer, index) for index in range(len(wants)))
 
     async def report(self, *holdings: Holding, **more: Any) -> None:
@@ -217,12 +218,43 @@ async def test_what_is_not_live_yet_is_not_missed(start: Start) -> None:
     edge = await Edge.of(start)
     tunnel = tunnel_id()
     await edge.client.authorize(ask(http(1, "blog"), tunnel=tunnel, by=edge.token))
-    edge.core.age(20)
+    edge.core.age(OPENING)
     await edge.report_twice()
     assert await edge.live() == {"http blog"}
     await edge.client.live(Live(tunnel=tunnel, numbers=(1,)))
     await edge.report_twice()
     assert await edge.live() == set()
+
+
+@asynchronous
+async def test_a_name_whose_opening_may_be_on_its_way_is_not_missed(start: Start) -> None:
+    edge = await Edge.of(start)
+    tunnel = tunnel_id()
+    await edge.client.authorize(ask(http(1, "blog"), tunnel=tunnel, by=edge.token))
+    await edge.client.live(Live(tunnel=tunnel, numbers=(1,)))
+    edge.core.age(OPENING - 20)
+    await edge.report()
+    edge.core.age(20)
+    await edge.pause()
+    await edge.report()
+    assert await edge.live() == {"http blog"}
+    await edge.pause()
+    await edge.report()
+    assert await edge.live() == set()
+
+
+@asynchronous
+async def test_a_name_that_was_missed_and_is_served_in_vain_was_opened_and_withdrawn(
+    start: Start, warnings: list[str]
+) -> None:
+    edge = await Edge.of(start)
+    tunnel, (blog, shop) = await edge.tunnel(http(1, "blog"), http(2, "shop"))
+    await edge.report(holding(tunnel, shop))
+    await edge.pause()
+    await edge.client.release(Release(tunnel=tunnel, code="client-left", numbers=(1,)))
+    await edge.report(holding(tunnel, blog), holding(tunnel, shop))
+    assert await edge.live() == {"http shop"}
+    assert warnings == []
 
 
 @asynchronous

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinggy.core.compare import YOUNG
-from pinggy.core.holdings import compare, key_of
+from pinggy.core.holdings import OPENING, compare, key_of
 from pinggy.core.report_book import HeldName
 from pinggy.wire.messages import Holding
 
@@ -14,7 +13,7 @@ _keys = st.tuples(st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["blog", 
 _reported = st.lists(_keys, unique=True, max_size=8).map(
     lambda keys: [Holding(tunnel=tunnel, name=name, epoch=epoch) for tunnel, name, epoch in keys]
 )
-_standing = st.tuples(st.booleans(), st.sampled_from([0.0, YOUNG, 60.0]))
+_standing = st.tuples(st.booleans(), st.sampled_from([0.0, OPENING - 1, OPENING]))
 
 
 @st.composite
@@ -35,7 +34,7 @@ def test_each_is_the_same_or_a_difference_or_on_its_way(reported: list[Holding],
     assert strange <= held - known
     assert missed <= known - held
     for each in ledger:
-        settled = each.live and each.age >= YOUNG
+        settled = each.live and each.age >= OPENING
         assert (key_of(each) in missed) == (settled and key_of(each) not in held)
     for tunnel, name, epoch in (held - known) - strange:
         # About to be replaced by its own tunnel.

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from pinggy.core.config import LimitSettings
+from pinggy.core.holdings import OPENING
 from pinggy.testing.core import SETTINGS, FakeCore, now
 from pinggy.tunnel.refusals import Refusal
 from pinggy.tunnel.request import Kind
@@ -22,6 +23,7 @@ from tests.support.logs import logged
 
 INTERVAL = 30.0  # the least that etc/core.toml allows in earnest
 ON_ITS_WAY = 14.0  # seconds: an edge gives a message up after 15
+AT_ONCE = (0.0,) * 4
 _delays = st.sampled_from([0.0, 0.5, 3.0, ON_ITS_WAY / 2])
 _steps = st.lists(
     st.tuples(
@@ -141,6 +143,29 @@ class Edge:
 
 @settings(max_examples=100)
 @given(_steps, st.lists(_delays, min_size=1, max_size=5))
+@example(
+    # The first report is said before the name is served, the second one before it is withdrawn.
+    [
+        (20.0, "nothing", AT_ONCE, 0),
+        (5.0, "open", (0.0, 0.0, 0.0, 7.0), 0),
+        (5.0, "nothing", AT_ONCE, 0),
+        (20.0, "nothing", AT_ONCE, 0),
+        (14.0, "withdraw", AT_ONCE, 0),
+    ],
+    [0.5],
+)
+@example(
+    # It is not served yet when the first report is said, and not any more when the second one is.
+    [
+        (20.0, "nothing", AT_ONCE, 0),
+        (5.0, "open", (0.0, 0.0, 0.0, 7.0), 0),
+        (5.0, "nothing", AT_ONCE, 0),
+        (20.0, "nothing", AT_ONCE, 0),
+        (5.0, "withdraw", (7.0, 0.0, 0.0, 0.0), 0),
+        (5.0, "nothing", AT_ONCE, 0),
+    ],
+    [0.5],
+)
 def test_without_a_fault_nothing_differs(
     steps: list[tuple[float, str, tuple[float, float, float, float], int]], delays: list[float]
 ) -> None:
@@ -166,7 +191,7 @@ def test_with_a_fault_it_is_found_by_the_second_report(lost: str) -> None:
     edge = Edge()
     for _ in range(2):
         edge.do("open", (1.0, 1.0, 1.0, 1.0), 0)
-    edge.pass_by(20)
+    edge.pass_by(4.0 + OPENING)
     if lost == "at the edge":
         edge.held.pop("n001")
     else:
