@@ -20,16 +20,22 @@ from pinggy.edge.inherited import IDLE, let_inherit
 reactor = cast(Any, installed)
 
 
-class Arrives(Factory[Protocol]):
+class Arrival(Protocol):
+    def __init__(self, arrived: Deferred[Any]) -> None:
+        self._arrived = arrived
+
+    def connectionMade(self) -> None:
+        self._arrived.callback(self.transport)
+
+
+class Arrives(Factory[Arrival]):
     noisy = False
 
     def __init__(self) -> None:
         self.arrived: Deferred[Any] = Deferred()
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        protocol = Protocol()
-        protocol.connectionMade = lambda: self.arrived.callback(protocol.transport)  # type: ignore[method-assign]
-        return protocol
+    def buildProtocol(self, addr: IAddress | None) -> Arrival:
+        return Arrival(self.arrived)
 
 
 @pytest_twisted.ensureDeferred

@@ -236,6 +236,8 @@ class WebVisitor(Protocol):
         self._say(answer)
 
     def dropped(self) -> None:
+        # Where this edge broke, an exchange may have begun.
+        self._cancel()
         self.abort()
 
     def turned_away(self) -> None:

@@ -611,3 +611,17 @@ def test_there_are_no_more_streams_than_may_be() -> None:
     visit.exchange()
     assert all(visit.has_ended(number) for number in numbers)
     visit.leave()
+
+
+def breaks(_: FakeStream, data: bytes) -> None:
+    raise RuntimeError("a fault of ours")
+
+
+def test_a_request_that_breaks_the_edge_leaves_no_stream_behind(nothing_is_lost: list[str]) -> None:
+    visit = H2Visit(live_forwarding(FakeClient(answer=breaks)))
+    number = visit.ask()
+    assert visit.reset(number) == ErrorCodes.INTERNAL_ERROR
+    assert visit.stream.aborted
+    assert visit.shop.tunnel.tally.open == 0
+    assert "a visitor's request broke the edge" in nothing_is_lost.pop()
+    visit.leave()

@@ -1103,3 +1103,20 @@ def test_trailers_pass_both_ways() -> None:
     visit.stream.client_sends(b"0\r\nSum: 2\r\n\r\n")
     assert visit.heard().endswith(b"\r\n\r\n1\r\na\r\n0\r\nSum: 2\r\n\r\n")
     visit.leave()
+
+
+# -- where our own code breaks --------------------------------------------------------------------------------------
+
+
+def breaks(_: FakeStream, data: bytes) -> None:
+    raise RuntimeError("a fault of ours")
+
+
+def test_a_request_that_breaks_the_edge_leaves_no_stream_behind(nothing_is_lost: list[str]) -> None:
+    visit = Visit(live_forwarding(FakeClient(answer=breaks)))
+    visit.say(GET)
+    assert visit.transport.aborted
+    assert visit.stream.aborted
+    assert visit.shop.tunnel.tally.open == 0
+    assert "a visitor's request broke the edge" in nothing_is_lost.pop()
+    visit.leave()

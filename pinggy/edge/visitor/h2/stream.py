@@ -190,6 +190,8 @@ class RequestStream:
         self.refuse(answer)
 
     def dropped(self) -> None:
+        # Where this edge broke, an exchange may have begun.
+        self._cancel()
         self.abort()
 
     def turned_away(self) -> None:
